@@ -1,0 +1,56 @@
+"""regcache keeps a service's list of peers: fresh, small in memory, and always at hand, whatever the registry does.
+
+Bytes come in from the registry, become an immutable snapshot, are published in one atomic step, and calls read
+the snapshot without ever waiting.
+"""
+
+from __future__ import annotations
+
+from . import codec
+from .codec import Decoder, Node, Snapshot, decode
+from .errors import (
+    AccessDenied,
+    DecodeError,
+    LimitExceeded,
+    NoneAvailable,
+    NotFound,
+    ProtocolError,
+    RateLimited,
+    RegcacheError,
+    RequestError,
+    ServerError,
+    Timeout,
+    Unavailable,
+)
+from .limits import Limits
+from .model import DecodeWarning, Endpoint, Record, Service, Stats, Value, Weights
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AccessDenied",
+    "DecodeError",
+    "DecodeWarning",
+    "Decoder",
+    "Endpoint",
+    "LimitExceeded",
+    "Limits",
+    "Node",
+    "NoneAvailable",
+    "NotFound",
+    "ProtocolError",
+    "RateLimited",
+    "Record",
+    "RegcacheError",
+    "RequestError",
+    "ServerError",
+    "Service",
+    "Snapshot",
+    "Stats",
+    "Timeout",
+    "Unavailable",
+    "Value",
+    "Weights",
+    "codec",
+    "decode",
+]

@@ -1,0 +1,99 @@
+"""What can go wrong, one class for each thing a caller may want to tell apart.
+
+An outage never looks like "not found": :class:`NotFound` means that the registry answered,
+:class:`Unavailable` that it could not be asked and nothing is held.
+"""
+
+from __future__ import annotations
+
+from typing import Optional
+
+__all__ = [
+    "AccessDenied",
+    "DecodeError",
+    "LimitExceeded",
+    "NoneAvailable",
+    "NotFound",
+    "ProtocolError",
+    "RateLimited",
+    "RegcacheError",
+    "RequestError",
+    "ServerError",
+    "Timeout",
+    "Unavailable",
+]
+
+
+class RegcacheError(Exception):
+    """The base of every error that regcache raises on purpose."""
+
+
+class NotFound(RegcacheError, LookupError):
+    """The registry answered, and has no such service."""
+
+
+class NoneAvailable(RegcacheError, LookupError):
+    """There are nodes, but none may be used, or the filters left none."""
+
+
+class Unavailable(RegcacheError, ConnectionError):
+    """The registry cannot be reached and nothing is held."""
+
+
+class Timeout(RegcacheError, TimeoutError):
+    """The caller's deadline passed before there was an answer."""
+
+
+class AccessDenied(RegcacheError, PermissionError):
+    """The registry refused the token (401 or 403)."""
+
+
+class RequestError(RegcacheError):
+    """The registry called the request wrong (400, 404, 405) or answered with a redirect. Asking again will not help."""
+
+
+class ServerError(RegcacheError):
+    """The registry failed (500). Consul also answers 500 to a bad filter and to an unknown datacenter."""
+
+
+class RateLimited(RegcacheError):
+    """The registry asks for fewer requests (429), or for another server (503)."""
+
+
+class ProtocolError(RegcacheError):
+    """The answer is not what the protocol promises: cut short, badly framed, or without a valid index."""
+
+
+class DecodeError(ProtocolError, ValueError):
+    """A body or a tag that cannot be decoded.
+
+    Attributes:
+        reason: what is wrong, without the place.
+        offset: the byte of the body (of the tag list: of the tag) at which it is wrong, from 0.
+        path: where that is, such as ``[17].Service.Tags[3]``; empty at the top.
+        node: the service ID of the node, where it is known.
+    """
+
+    def __init__(self, reason: str, offset: int = 0, path: str = "", node: Optional[str] = None) -> None:
+        self.reason = reason
+        self.offset = offset
+        self.path = path
+        self.node = node
+        place = f"byte {offset}" + (f", {path}" if path else "") + (f" (node {node!r})" if node else "")
+        super().__init__(f"{place}: {reason}")
+
+    def __reduce__(self) -> tuple:  # type: ignore[type-arg]
+        return type(self), (self.reason, self.offset, self.path, self.node)
+
+
+class LimitExceeded(DecodeError):
+    """The input is larger than a limit of :class:`regcache.Limits` allows; ``limit`` names it."""
+
+    def __init__(
+        self, reason: str, offset: int = 0, path: str = "", node: Optional[str] = None, limit: str = ""
+    ) -> None:
+        super().__init__(reason, offset, path, node)
+        self.limit = limit
+
+    def __reduce__(self) -> tuple:  # type: ignore[type-arg]
+        return type(self), (self.reason, self.offset, self.path, self.node, self.limit)
