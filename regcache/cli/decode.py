@@ -1,0 +1,39 @@
+"""``regcache decode``: a recorded health body, as a table or as JSON."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from ..codec import Decoder
+from .show import as_json, print_json, print_snapshot
+from .source import chunks
+
+__all__ = ["add_to", "run"]
+
+
+def add_to(commands: Any) -> None:
+    """Declare the command."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "decode",
+        help="show the nodes in a body of Consul's /v1/health/service/<name>",
+        description="Show the nodes in a body of Consul's /v1/health/service/<name>.",
+        epilog="curl -s localhost:8500/v1/health/service/greeter | regcache decode -",
+    )
+    parser.add_argument("file", metavar="FILE", help="JSON, also packed by gzip or zstd; - for standard input")
+    parser.add_argument("--service", metavar="NAME", help="leave out the nodes of other services")
+    parser.add_argument("--json", action="store_true", help="write JSON: services as go-micro has them, and warnings")
+    parser.add_argument("--strict", action="store_true", help="stop at the first part that cannot be used")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Decode the file chunk by chunk and show it."""
+    decoder = Decoder(args.service, strict=args.strict)
+    for chunk in chunks(args.file):
+        decoder.feed(chunk)
+    snapshot = decoder.finish()
+    if args.json:
+        print_json(as_json(snapshot))
+    else:
+        print_snapshot(snapshot)
