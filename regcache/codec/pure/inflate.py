@@ -1,0 +1,31 @@
+"""A zlib stream to bytes, stopped at a limit."""
+
+from __future__ import annotations
+
+import zlib
+
+from ...limits import RATIO_FLOOR, Limits
+from .. import reasons
+from .unhex import BadRecord
+
+__all__ = ["inflate"]
+
+
+def inflate(data: bytes, limits: Limits) -> bytes:
+    """The first zlib stream in ``data``; what follows it is ignored, as Go's reader ignores it.
+
+    At most one byte more than allowed is ever written, so that a bomb costs no more than the limit.
+    Raises :class:`BadRecord` with ZLIB_CORRUPT, ZLIB_TRUNCATED, LIMIT_RECORD or LIMIT_RATIO.
+    """
+    by_ratio = max(RATIO_FLOOR, limits.ratio * len(data))
+    allowed = min(limits.record_bytes, by_ratio)
+    stream = zlib.decompressobj()
+    try:
+        out = stream.decompress(data, allowed + 1)
+    except zlib.error:
+        raise BadRecord(reasons.ZLIB_CORRUPT) from None
+    if len(out) > allowed:
+        raise BadRecord(reasons.LIMIT_RECORD if limits.record_bytes <= by_ratio else reasons.LIMIT_RATIO)
+    if not stream.eof:
+        raise BadRecord(reasons.ZLIB_TRUNCATED)
+    return out
