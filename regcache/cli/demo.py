@@ -164,9 +164,7 @@ def _found(snapshot: Snapshot) -> None:
         rows.append((safe(version) or "(no version)", f"{len(members):,}", share))
     for line in columns(rows, right=(1,), indent="    ", gap="  "):
         print(line)
-    print(
-        f"  {plural(stats.tags, 'tag')}, {stats.records:,} of them distinct, and each of these unhexed and inflated once"
-    )
+    print(f"  {plural(stats.tags, 'tag')}, {stats.records:,} of them distinct, each unhexed and inflated once")
     if nodes:
         _one_node(next((node for node in nodes if node.endpoints), nodes[0]))
     if snapshot.warning_count:
@@ -273,9 +271,7 @@ def _memory(subject: _Subject) -> None:
         print(f"  {'json + zlib':<37} {pad(size(naive), 8, right=True)}  {bar(naive / most, 24)}")
     print(f"  {'regcache':<37} {pad(size(ours), 8, right=True)}  {bar(ours / most, 24)}")
     records = subject.load().stats.record_bytes
-    print(
-        f"  of that, the decoder's own buffers: {size(held)}, however long the body; the distinct records: {size(records)}"
-    )
+    print(f"  of that, the decoder's own buffers: {size(held)}, however long the body; all records: {size(records)}")
 
 
 def _picks(cache: Cache, service: str) -> None:

@@ -123,10 +123,10 @@ def _row(node: Node, common: Mapping[str, str]) -> Tuple[str, str, str, str, str
 def _short(node: Node) -> str:
     """The node's ID; in a narrow window without the service's name, which most begin with."""
     room = width()
-    if room is None or len(node.id) <= room // 3:
+    if room is None or len(node.id) <= room // 4:
         return safe(node.id)
     rest = node.id[len(node.name) :] if node.name and node.id.startswith(node.name) else node.id
-    return safe(cut(rest.lstrip("-") or node.id, max(12, room // 3)))
+    return safe(cut(rest.lstrip("-") or node.id, max(12, room // 4)))
 
 
 def _coloured(text: str, status: str) -> str:

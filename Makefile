@@ -1,0 +1,41 @@
+# For people who work on regcache, in an environment of their own with: pip install -e '.[test,lint]'
+# On a machine that has nothing yet: sh tools/test
+
+PYTHON ?= python3
+
+.PHONY: build test pure lint format sanitize coverage clean
+
+build:
+	$(PYTHON) setup.py build_ext --inplace
+
+test: build
+	$(PYTHON) -m pytest
+
+pure:
+	REGCACHE_PURE=1 $(PYTHON) -m pytest
+
+lint:
+	ruff check .
+	ruff format --check .
+	cython-lint regcache
+	mypy
+
+format:
+	ruff check --fix .
+	ruff format .
+
+# The address sanitizer has to be there before Python is. What Python itself never frees is not looked at.
+sanitize:
+	REGCACHE_SANITIZE=address,undefined $(PYTHON) setup.py build_ext --inplace
+	LD_PRELOAD="$$($${CC:-cc} -print-file-name=libasan.so) $$($${CC:-cc} -print-file-name=libubsan.so)" \
+	ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc $(PYTHON) -m pytest
+
+coverage:
+	REGCACHE_COVERAGE=1 $(PYTHON) setup.py build_ext --inplace
+	$(PYTHON) -m coverage run -m pytest
+	$(PYTHON) -m coverage report
+
+clean:
+	rm -rf build dist *.egg-info
+	find regcache -name '*.so' -delete
+	rm -f regcache/codec/compiled/codec.c regcache/cache/*.c regcache/select/*.c
