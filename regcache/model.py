@@ -6,13 +6,31 @@ The names, and the members of :meth:`to_dict`, are go-micro's (``registry.Servic
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 if TYPE_CHECKING:
     from .codec import Node
 
-__all__ = ["DecodeWarning", "Endpoint", "Record", "Service", "Stats", "Value", "Weights"]
+__all__ = ["DecodeWarning", "Endpoint", "Record", "Service", "Stats", "Value", "Weights", "join_target"]
+
+
+def join_target(address: str, port: int) -> str:
+    """Where to connect, as go-plugins' ``HostPort`` joins it.
+
+    An address with ``:`` comes in brackets (once; Go puts a second pair around one that has them already).
+    Port 0 is left out, unless the address is IPv4: then the address is the name of a queue.
+    """
+    if ":" in address:
+        host = address if address.startswith("[") and address.endswith("]") else f"[{address}]"
+        return f"{host}:{port}" if port else host
+    if port == 0:
+        try:
+            IPv4Address(address)
+        except ValueError:
+            return address
+    return f"{address}:{port}"
 
 
 class Value(NamedTuple):

@@ -304,8 +304,8 @@ class Decoder:
             entry, stop = _scan(text, pos)
             if (
                 text.count("{", pos, stop) + text.count("[", pos, stop) >= self._limits.nesting
-                or text.find("\\ud", pos, stop) >= 0
-                or text.find("\\uD", pos, stop) >= 0
+                or text.find("\\", pos, stop) >= 0
+                and (text.find("\\ud", pos, stop) >= 0 or text.find("\\uD", pos, stop) >= 0)
             ):
                 return -1
             self._plain(entry)

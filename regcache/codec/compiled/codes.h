@@ -1,0 +1,45 @@
+/* The numbers of regcache/codec/reasons.py. RC_NO_MEMORY never leaves the compiled code as such. */
+#ifndef RC_CODES_H
+#define RC_CODES_H
+
+enum rc_code {
+    RC_OK = 0,
+    RC_TRUNCATED = 1,
+    RC_BAD_VALUE,
+    RC_BAD_KEY,
+    RC_BAD_COLON,
+    RC_BAD_COMMA,
+    RC_BAD_CONTROL,
+    RC_BAD_ESCAPE,
+    RC_BAD_UTF8,
+    RC_BAD_NUMBER,
+    RC_BAD_LITERAL,
+    RC_TRAILING,
+    RC_NOT_A_LIST,
+    RC_LIMIT_BODY = 20,
+    RC_LIMIT_NODES,
+    RC_LIMIT_NESTING,
+    RC_LIMIT_DECOMPRESSED,
+    RC_NOT_AN_OBJECT = 30,
+    RC_NO_SERVICE,
+    RC_NO_ADDRESS,
+    RC_WANT_STRING,
+    RC_WANT_INTEGER,
+    RC_WANT_OBJECT,
+    RC_WANT_LIST,
+    RC_LIMIT_STRING,
+    RC_ODD_HEX = 40,
+    RC_BAD_HEX,
+    RC_ZLIB_CORRUPT,
+    RC_ZLIB_TRUNCATED,
+    RC_RECORD_NOT_JSON,
+    RC_RECORD_SHAPE,
+    RC_RECORD_NESTING,
+    RC_LIMIT_TAGS,
+    RC_LIMIT_TAG,
+    RC_LIMIT_RECORD,
+    RC_LIMIT_RATIO,
+    RC_NO_MEMORY = 100
+};
+
+#endif

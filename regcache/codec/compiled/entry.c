@@ -1,0 +1,343 @@
+/* What the scanner reads becomes a node, or a warning. */
+#include "decoder.h"
+#include "text.h"
+
+rc_decoder *rc_decoder_new(void)
+{
+    rc_decoder *d = rc_malloc(sizeof *d);
+    if (d != NULL) memset(d, 0, sizeof *d);
+    return d;
+}
+
+static void release(rc_record **r)
+{
+    if (*r != NULL) rc_record_release(*r);
+    *r = NULL;
+}
+
+static void release_node(rc_node *n)
+{
+    release(&n->version);
+    release(&n->meta);
+    release(&n->node_meta);
+}
+
+static rc_record **records(const rc_decoder *d) { return (rc_record **)(void *)d->records.data; }
+
+static void drop_records(rc_decoder *d, size_t from)
+{
+    size_t n = d->records.len / sizeof(rc_record *);
+    for (size_t i = from; i < n; i++) rc_record_release(records(d)[i]);
+    d->records.len = from * sizeof(rc_record *);
+}
+
+void rc_decoder_free(rc_decoder *d)
+{
+    if (d == NULL) return;
+    rc_node *nodes = (rc_node *)(void *)d->nodes.data;
+    for (size_t i = 0; i < d->node_count; i++) release_node(&nodes[i]);
+    release_node(&d->node);
+    drop_records(d, 0);
+    rc_table_free(&d->table);
+    rc_workshop_free(&d->workshop);
+    rc_buf *all[] = {&d->service, &d->text, &d->map, &d->arena, &d->nodes, &d->records, &d->problems, &d->notes};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) rc_buf_free(all[i]);
+    rc_free(d->kinds);
+    rc_free(d);
+}
+
+size_t rc_decoder_bytes(const rc_decoder *d)
+{
+    return sizeof *d + d->nesting / 8 + 1 + d->service.cap + d->text.cap + d->map.cap + d->arena.cap + d->nodes.cap +
+           d->records.cap + d->problems.cap + d->notes.cap + rc_workshop_bytes(&d->workshop);
+}
+
+int rc_decoder_enter(rc_decoder *d)
+{
+    /* acquire: what the thread before did is visible */
+    return __atomic_exchange_n(&d->busy, 1, __ATOMIC_ACQUIRE) ? -1 : 0;
+}
+
+void rc_decoder_leave(rc_decoder *d) { __atomic_store_n(&d->busy, 0, __ATOMIC_RELEASE); }
+
+void rc_decoder_taken(rc_decoder *d, size_t taken)
+{
+    rc_node *all = (rc_node *)(void *)d->nodes.data;
+    for (size_t i = taken; i < d->node_count; i++) {
+        release_node(&all[i]);
+        for (size_t j = 0; j < all[i].records; j++) rc_record_release(records(d)[all[i].records_at + j]);
+    }
+    /* what the entry at hand has so far moves to the front */
+    size_t held = d->arena.len - d->arena_base;
+    if (d->arena_base) {
+        memmove(d->arena.data, d->arena.data + d->arena_base, held);
+        rc_span *spans[] = {&d->node.id,           &d->node.name,      &d->node.address, &d->node.node_name,
+                            &d->node.node_address, &d->node.datacenter};
+        for (size_t i = 0; i < sizeof spans / sizeof *spans; i++)
+            if (spans[i]->len) spans[i]->at -= d->arena_base;
+        d->arena.len = held;
+        d->arena_base = 0;
+    }
+    size_t n = d->records.len / sizeof(rc_record *) - d->records_base;
+    if (d->records_base) {
+        memmove(records(d), records(d) + d->records_base, n * sizeof(rc_record *));
+        d->records.len = n * sizeof(rc_record *);
+        d->records_base = 0;
+    }
+    d->nodes.len = 0;
+    d->node_count = 0;
+}
+
+/* ---- problems ---- */
+
+static rc_problem problem(const rc_decoder *d, int code, int place, uint64_t offset)
+{
+    rc_problem p;
+    memset(&p, 0, sizeof p);
+    p.code = (uint8_t)code;
+    p.place = (uint8_t)place;
+    p.offset = offset;
+    p.entry = d->entry;
+    p.index = place == RC_P_TAG ? d->tag : d->check;
+    return p;
+}
+
+int rc_fatal(rc_decoder *d, int code, int place, uint64_t offset)
+{
+    if (d->error.code == RC_OK) d->error = problem(d, code, place, offset);
+    return code;
+}
+
+void rc_entry_fail(rc_decoder *d, int code, int place, uint64_t offset)
+{
+    if (d->failed.code == RC_OK) d->failed = problem(d, code, place, offset);
+}
+
+static int list_problem(rc_decoder *d, const rc_problem *p)
+{
+    d->warning_count++;
+    if (d->problems.len / sizeof *p >= d->warnings_limit) return RC_OK;
+    return rc_buf_put(&d->problems, p, sizeof *p) < 0 ? rc_fatal(d, RC_NO_MEMORY, p->place, p->offset) : RC_OK;
+}
+
+int rc_entry_warn(rc_decoder *d, int code, int place, uint64_t offset)
+{
+    rc_problem p = problem(d, code, place, offset);
+    if (d->first.code == RC_OK) d->first = p;
+    return list_problem(d, &p);
+}
+
+/* ---- the entry ---- */
+
+void rc_entry_reset_tags(rc_decoder *d)
+{
+    drop_records(d, d->records_base);
+    release(&d->node.version);
+    d->node.version_found = 0;
+    d->version_done = d->too_many_tags = 0;
+    d->endpoint_format = d->metadata_format = 0;
+    d->tag = 0;
+}
+
+void rc_entry_reset_service(rc_decoder *d)
+{
+    rc_entry_reset_tags(d);
+    release(&d->node.meta);
+    memset(&d->node.id, 0, sizeof d->node.id);
+    memset(&d->node.name, 0, sizeof d->node.name);
+    memset(&d->node.address, 0, sizeof d->node.address);
+    d->node.port = 0;
+    d->node.passing = d->node.warning = 1;
+    d->have_service = 0;
+}
+
+void rc_entry_reset_node(rc_decoder *d)
+{
+    release(&d->node.node_meta);
+    memset(&d->node.node_name, 0, sizeof d->node.node_name);
+    memset(&d->node.node_address, 0, sizeof d->node.node_address);
+    memset(&d->node.datacenter, 0, sizeof d->node.datacenter);
+    d->have_node = 0;
+}
+
+void rc_entry_begin(rc_decoder *d, uint64_t offset)
+{
+    d->entry_offset = offset;
+    d->arena_base = d->arena.len;
+    d->records_base = d->records.len / sizeof(rc_record *);
+    d->warnings_base = d->problems.len / sizeof(rc_problem);
+    d->warned = d->warning_count;
+    d->first.code = d->failed.code = RC_OK;
+    d->check = 0;
+    d->maintenance = d->critical = d->warning = d->any_critical = 0;
+    rc_entry_reset_service(d);
+    rc_entry_reset_node(d);
+}
+
+void rc_entry_check_begin(rc_decoder *d) { d->check_maintenance = d->check_status = 0; }
+
+void rc_entry_check_end(rc_decoder *d)
+{
+    /* Consul's HealthChecks.AggregatedStatus: a maintenance check counts as such whatever its status */
+    if (d->check_maintenance) d->maintenance = 1;
+    else if (d->check_status == RC_CRITICAL) d->critical = 1;
+    else if (d->check_status == RC_WARNING) d->warning = 1;
+    if (d->check_status == RC_CRITICAL) d->any_critical = 1;
+}
+
+/* Lists of the entry are undone. */
+static void forget(rc_decoder *d)
+{
+    drop_records(d, d->records_base);
+    release(&d->node.version);
+    release(&d->node.meta);
+    release(&d->node.node_meta);
+    d->arena.len = d->arena_base;
+    d->problems.len = d->warnings_base * sizeof(rc_problem);
+    d->warning_count = d->warned;
+}
+
+static int name_problem(rc_decoder *d, rc_problem *p)
+{
+    if (d->node.id.len == 0) return RC_OK;
+    p->node.at = d->notes.len;
+    p->node.len = d->node.id.len;
+    p->has_node = 1;
+    return rc_buf_put(&d->notes, d->arena.data + d->node.id.at, d->node.id.len) < 0 ? RC_NO_MEMORY : RC_OK;
+}
+
+/* With strict the first warning of an entry ends the decode. */
+static int refuse(rc_decoder *d, rc_problem p)
+{
+    if (name_problem(d, &p) != RC_OK) return rc_fatal(d, RC_NO_MEMORY, p.place, p.offset);
+    d->error = p;
+    return p.code;
+}
+
+/* A broken entry counts as one of ours until it says that it is not. */
+static int of_another_service(const rc_decoder *d)
+{
+    if (!d->has_service || (d->failed.code != RC_OK && d->node.name.len == 0)) return 0;
+    return d->node.name.len != d->service.len ||
+           (d->service.len && memcmp(d->arena.data + d->node.name.at, d->service.data, d->service.len) != 0);
+}
+
+int rc_entry_end(rc_decoder *d)
+{
+    d->entries++;
+    if (d->failed.code == RC_OK && !d->have_service) rc_entry_fail(d, RC_NO_SERVICE, RC_P_ENTRY, d->entry_offset);
+    if (of_another_service(d)) {
+        d->others++;
+        forget(d);
+        return RC_OK;
+    }
+    if (d->failed.code == RC_OK && d->node.address.len == 0 && !d->have_node)
+        rc_entry_fail(d, RC_NO_ADDRESS, RC_P_ENTRY, d->entry_offset);
+    if (d->failed.code != RC_OK) {
+        rc_problem p = d->failed;
+        d->dropped++;
+        if (d->strict) return refuse(d, p);
+        rc_span id = d->node.id; /* forget() only moves the arena's end: the text is still there */
+        forget(d);
+        d->node.id = id;
+        if (d->problems.len / sizeof p < d->warnings_limit && name_problem(d, &p) != RC_OK)
+            return rc_fatal(d, RC_NO_MEMORY, p.place, p.offset);
+        return list_problem(d, &p);
+    }
+    if (d->first.code != RC_OK) {
+        if (d->strict) return refuse(d, d->first);
+        rc_problem *all = (rc_problem *)(void *)d->problems.data;
+        size_t n = d->problems.len / sizeof *all;
+        rc_problem named;
+        memset(&named, 0, sizeof named);
+        if (n > d->warnings_base && name_problem(d, &named) != RC_OK)
+            return rc_fatal(d, RC_NO_MEMORY, RC_P_ENTRY, d->entry_offset);
+        for (size_t i = d->warnings_base; i < n; i++) {
+            all[i].node = named.node;
+            all[i].has_node = named.has_node;
+        }
+    }
+    if (++d->total_nodes > d->nodes_limit) return rc_fatal(d, RC_LIMIT_NODES, RC_P_ENTRY, d->entry_offset);
+    d->node.records_at = d->records_base;
+    d->node.records = d->records.len / sizeof(rc_record *) - d->records_base;
+    d->node.status = d->maintenance ? RC_MAINTENANCE : d->critical ? RC_CRITICAL : d->warning ? RC_WARNING : RC_PASSING;
+    d->node.critical = d->any_critical;
+    if (d->node.address.len == 0) d->node.address = d->node.node_address;
+    if (rc_buf_put(&d->nodes, &d->node, sizeof d->node) < 0)
+        return rc_fatal(d, RC_NO_MEMORY, RC_P_ENTRY, d->entry_offset);
+    d->node_count++;
+    memset(&d->node, 0, sizeof d->node); /* its records are the finished node's now */
+    /* between entries nothing is at hand */
+    d->arena_base = d->arena.len;
+    d->records_base = d->records.len / sizeof(rc_record *);
+    return RC_OK;
+}
+
+/* ---- tags ---- */
+
+void rc_entry_tag_wrong(rc_decoder *d, uint64_t offset)
+{
+    if (d->tag < d->tags_limit) (void)rc_entry_warn(d, RC_WANT_STRING, RC_P_TAG, offset);
+}
+
+int rc_entry_tag(rc_decoder *d, const uint8_t *tag, size_t n, int over, uint64_t offset)
+{
+    if (d->failed.code != RC_OK) return RC_OK;
+    if (d->tag >= d->tags_limit) {
+        if (d->too_many_tags) return RC_OK;
+        d->too_many_tags = 1;
+        return rc_entry_warn(d, RC_LIMIT_TAGS, RC_P_TAG, offset);
+    }
+    d->tags++;
+    if (over) return rc_entry_warn(d, RC_LIMIT_TAG, RC_P_TAG, offset);
+    if (n == 0) return RC_OK;
+    int kind = RC_K_FOREIGN;
+    if (n >= 2 && (tag[1] == '-' || tag[1] == '=')) {
+        /* The first format seen of a kind is the one that counts, as in go-micro; foreign tags have no say. */
+        uint8_t *format = NULL;
+        if (tag[0] == 'e') {
+            kind = RC_K_ENDPOINT;
+            format = &d->endpoint_format;
+        } else if (tag[0] == 't') {
+            kind = RC_K_METADATA;
+            format = &d->metadata_format;
+        } else if (tag[0] == 'v') {
+            kind = RC_K_VERSION;
+            if (d->version_done) return RC_OK;
+            d->version_done = 1;
+        }
+        if (format != NULL) {
+            if (*format && *format != tag[1]) return RC_OK;
+            *format = tag[1];
+        }
+    }
+    int fresh;
+    rc_record *r = rc_records_find(&d->table, d->previous, &d->workshop, kind, tag, n, &fresh);
+    if (r == NULL) return rc_fatal(d, RC_NO_MEMORY, RC_P_TAG, offset);
+    if (d->workshop.total > d->decompressed_bytes) return rc_fatal(d, RC_LIMIT_DECOMPRESSED, RC_P_TAG, offset);
+    if (kind == RC_K_VERSION) d->node.version_found = 1;
+    if (r->code != RC_OK) return rc_entry_warn(d, r->code, RC_P_TAG, offset);
+    if (kind == RC_K_VERSION) {
+        rc_record_hold(r);
+        d->node.version = r;
+        return RC_OK;
+    }
+    if (rc_buf_put(&d->records, &r, sizeof(rc_record *)) < 0) return rc_fatal(d, RC_NO_MEMORY, RC_P_TAG, offset);
+    rc_record_hold(r);
+    return RC_OK;
+}
+
+int rc_entry_map_end(rc_decoder *d)
+{
+    rc_record **slot = d->map_place == RC_P_META ? &d->node.meta : &d->node.node_meta;
+    release(slot);
+    if (d->map_code != RC_OK) return rc_entry_warn(d, d->map_code, d->map_place, d->map_offset);
+    if (d->map.len == 0) return RC_OK;
+    int fresh;
+    rc_record *r =
+        rc_records_find(&d->table, d->previous, &d->workshop, RC_K_META, d->map.data, d->map.len, &fresh);
+    if (r == NULL) return rc_fatal(d, RC_NO_MEMORY, d->map_place, d->map_offset);
+    rc_record_hold(r);
+    *slot = r;
+    return RC_OK;
+}

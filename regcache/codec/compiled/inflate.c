@@ -1,0 +1,65 @@
+#include "inflate.h"
+
+#include <limits.h>
+
+/* zlib's memory is counted and bounded by zlib itself: 7 KB of state, 32 KB of window. */
+static void *zalloc(void *opaque, unsigned items, unsigned size)
+{
+    rc_inflater *inf = opaque;
+    size_t n = (size_t)items * size;
+    if (size && n / size != items) return NULL;
+    void *p = rc_malloc(n ? n : 1);
+    if (p != NULL) inf->held += n;
+    return p;
+}
+
+static void zfree(void *opaque, void *p)
+{
+    (void)opaque;
+    rc_free(p);
+}
+
+int rc_inflate(rc_inflater *inf, rc_buf *out, const uint8_t *data, size_t n, size_t allowed)
+{
+    z_stream *z = &inf->z;
+    if (n > UINT_MAX || allowed > UINT_MAX - 1) return RC_LIMIT_RECORD;
+    if (!inf->ready) {
+        memset(z, 0, sizeof *z);
+        z->zalloc = zalloc;
+        z->zfree = zfree;
+        z->opaque = inf;
+        if (inflateInit(z) != Z_OK) return RC_NO_MEMORY;
+        inf->ready = 1;
+    } else if (inflateReset(z) != Z_OK) {
+        return RC_NO_MEMORY;
+    }
+    out->len = 0;
+    z->next_in = (Bytef *)(uintptr_t)data;
+    z->avail_in = (uInt)n;
+    for (;;) {
+        /* one byte more than allowed, to see that there is more */
+        size_t room = allowed + 1 - out->len;
+        size_t step = out->cap - out->len;
+        if (step == 0) {
+            if (rc_buf_reserve(out, out->len ? out->len : 4096) < 0) return RC_NO_MEMORY;
+            step = out->cap - out->len;
+        }
+        if (step > room) step = room;
+        z->next_out = out->data + out->len;
+        z->avail_out = (uInt)step;
+        int rc = inflate(z, Z_NO_FLUSH);
+        out->len += step - z->avail_out;
+        if (out->len > allowed) return RC_LIMIT_RECORD;
+        if (rc == Z_STREAM_END) return RC_OK;
+        if (rc == Z_MEM_ERROR) return RC_NO_MEMORY;
+        if (rc != Z_OK && rc != Z_BUF_ERROR) return RC_ZLIB_CORRUPT; /* Z_NEED_DICT as well, as in Go */
+        if (z->avail_out != 0 && z->avail_in == 0) return RC_ZLIB_TRUNCATED;
+    }
+}
+
+void rc_inflate_free(rc_inflater *inf)
+{
+    if (inf->ready) inflateEnd(&inf->z);
+    inf->ready = 0;
+    inf->held = 0;
+}

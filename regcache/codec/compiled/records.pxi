@@ -1,0 +1,263 @@
+# Records become Python objects when somebody asks, once for each distinct record.
+
+cdef extern from *:
+    """
+    static void rc_python_init(void) { rc_record_drop_parsed = rc_drop_parsed; }
+    """
+    void rc_python_init() noexcept
+
+rc_python_init()
+
+cdef object _tuple_new = tuple.__new__
+cdef dict _NOTHING = {}
+
+
+cdef inline str text(const uint8_t *p, size_t n):
+    return PyUnicode_DecodeUTF8(<const char *>p, n, NULL)
+
+
+@cython.final
+cdef class _Draft:
+    """A Value while its text is read: members may still come twice."""
+
+    cdef str name
+    cdef str type
+    cdef list values      # all elements there ever were: Go reuses them when the member comes again
+    cdef Py_ssize_t length  # how many count; -1: null
+    cdef object frozen
+
+    def __cinit__(self):
+        self.name = self.type = ""
+        self.length = -1
+
+
+cdef object _freeze(_Draft root):
+    """Values of drafts, leaves first; without recursion, since values nest up to Limits.nesting."""
+    cdef list order = [root]
+    cdef Py_ssize_t i = 0, j
+    cdef _Draft draft, child
+    cdef list made
+    while i < len(order):
+        draft = <_Draft>order[i]
+        i += 1
+        for j in range(draft.length):
+            if draft.values[j] is not None:
+                order.append(draft.values[j])
+    while i > 0:
+        i -= 1
+        draft = <_Draft>order[i]
+        if draft.length < 0:
+            draft.frozen = _tuple_new(Value, (draft.name, draft.type, None))
+            continue
+        made = []
+        for j in range(draft.length):
+            if draft.values[j] is None:
+                made.append(None)
+            else:
+                child = <_Draft>draft.values[j]
+                made.append(child.frozen)
+                child.frozen = None
+        draft.frozen = _tuple_new(Value, (draft.name, draft.type, tuple(made)))
+    return root.frozen
+
+
+@cython.final
+cdef class _Reader:
+    """Builds what one record says from the events of rc_document."""
+
+    cdef str name
+    cdef _Draft request
+    cdef _Draft response
+    cdef dict metadata
+    cdef list open       # drafts from the outside in
+    cdef str key
+    cdef bint is_null
+    cdef object error
+    # mDNS only
+    cdef str service
+    cdef str version
+    cdef list endpoints
+    cdef dict outer_metadata
+    cdef bint in_endpoint
+
+    def __cinit__(self):
+        self.open = []
+        self.service = self.version = ""
+        self.is_null = False
+        self.in_endpoint = True
+        self.clear()
+
+    cdef void clear(self):
+        self.name = ""
+        self.request = self.response = None
+        self.metadata = None
+
+    cdef object endpoint(self):
+        return frozen_endpoint(self.name, None if self.request is None else _freeze(self.request),
+                               None if self.response is None else _freeze(self.response), self.metadata)
+
+    cdef int event(self, int event, int member, const uint8_t *p, size_t n) except -1:
+        cdef _Draft draft, child
+        if event == RC_E_STRING:
+            if member == RC_M_PAIR:
+                self.metadata[self.key] = text(p, n)
+            elif member == RC_M_NAME:
+                if self.open:
+                    (<_Draft>self.open[len(self.open) - 1]).name = text(p, n)
+                else:
+                    self.name = text(p, n)
+            elif member == RC_M_TYPE:
+                (<_Draft>self.open[len(self.open) - 1]).type = text(p, n)
+            elif member == RC_M_SERVICE:
+                self.service = text(p, n)
+            elif member == RC_M_VERSION:
+                self.version = text(p, n)
+        elif event == RC_E_KEY:
+            self.key = text(p, n)
+        elif event == RC_E_BEGIN:
+            if member == RC_M_REQUEST:
+                if self.request is None:
+                    self.request = _Draft.__new__(_Draft)
+                self.open.append(self.request)
+            elif member == RC_M_RESPONSE:
+                if self.response is None:
+                    self.response = _Draft.__new__(_Draft)
+                self.open.append(self.response)
+            elif member == RC_M_METADATA:
+                if self.metadata is None:
+                    self.metadata = {}
+            elif member == RC_M_VALUES:
+                draft = <_Draft>self.open[len(self.open) - 1]
+                if draft.values is None:
+                    draft.values = []
+                draft.length = 0
+            elif member == RC_M_VALUE:
+                draft = <_Draft>self.open[len(self.open) - 1]
+                if draft.length < len(draft.values) and draft.values[draft.length] is not None:
+                    child = <_Draft>draft.values[draft.length]
+                else:
+                    child = _Draft.__new__(_Draft)
+                    self.place(draft, child)
+                draft.length += 1
+                self.open.append(child)
+            elif member == RC_M_ENDPOINTS:
+                self.endpoints = []
+            elif member == RC_M_ENDPOINT:
+                self.outer_metadata = self.metadata
+                self.clear()
+        elif event == RC_E_END:
+            if member == RC_M_REQUEST or member == RC_M_RESPONSE or member == RC_M_VALUE:
+                self.open.pop()
+            elif member == RC_M_VALUES:
+                draft = <_Draft>self.open[len(self.open) - 1]
+                if draft.length == 0:
+                    draft.values = []
+            elif member == RC_M_ENDPOINT:
+                self.endpoints.append(self.endpoint())
+                self.clear()
+                self.metadata = self.outer_metadata
+        elif event == RC_E_NULL:
+            if member == RC_M_PAIR:
+                self.metadata[self.key] = ""
+            elif member == RC_M_REQUEST:
+                self.request = None
+            elif member == RC_M_RESPONSE:
+                self.response = None
+            elif member == RC_M_METADATA:
+                self.metadata = None
+            elif member == RC_M_VALUES:
+                draft = <_Draft>self.open[len(self.open) - 1]
+                draft.values = None
+                draft.length = -1
+            elif member == RC_M_VALUE:
+                draft = <_Draft>self.open[len(self.open) - 1]
+                self.place(draft, None)
+                draft.length += 1
+            elif member == RC_M_ENDPOINTS:
+                self.endpoints = None
+            elif member == RC_M_ENDPOINT:
+                self.endpoints.append(None)
+            elif member == RC_M_ROOT:
+                self.is_null = True
+        return 0
+
+    cdef int place(self, _Draft draft, object child) except -1:
+        if draft.length < len(draft.values):
+            draft.values[draft.length] = child
+        else:
+            draft.values.append(child)
+        return 0
+
+
+cdef int _tell(void *ctx, int event, int member, const uint8_t *p, size_t n) noexcept:
+    cdef _Reader reader = <_Reader>ctx
+    try:
+        return reader.event(event, member, p, n)
+    except BaseException as e:
+        reader.error = e
+        return -1
+
+
+cdef _Reader _read(int kind, const uint8_t *p, size_t n, size_t nesting, int *code):
+    """The record as a reader full of it; `code` says what is wrong, if something is."""
+    cdef _Reader reader = _Reader.__new__(_Reader)
+    cdef rc_buf scratch
+    memset(&scratch, 0, sizeof(scratch))
+    if kind == RC_DOC_METADATA:
+        reader.metadata = {}
+    code[0] = rc_document(kind, p, n, nesting, &scratch, _tell, <void *>reader)
+    rc_buf_free(&scratch)
+    if reader.error is not None:
+        raise reader.error
+    if code[0] == RC_NO_MEMORY:
+        raise MemoryError
+    return reader
+
+
+cdef object _parse(rc_record *r):
+    cdef const uint8_t *p = rc_record_data(r)
+    cdef rc_buf clean
+    cdef uint32_t size
+    cdef size_t at
+    cdef int code = RC_OK
+    cdef _Reader reader
+    cdef str key
+    cdef dict made
+    if r.kind == RC_K_FOREIGN:
+        return text(p, r.data_len)
+    if r.kind == RC_K_VERSION:
+        memset(&clean, 0, sizeof(clean))
+        try:
+            if rc_put_clean(&clean, p, r.data_len) < 0:
+                raise MemoryError
+            return text(clean.data, clean.len)
+        finally:
+            rc_buf_free(&clean)
+    if r.kind == RC_K_META:
+        made = {}
+        at = 0
+        key = None
+        while at < r.data_len:
+            memcpy(&size, p + at, 4)
+            at += 4
+            if key is None:
+                key = text(p + at, size)
+            else:
+                made[key] = text(p + at, size)
+                key = None
+            at += size
+        return MappingProxyType(made)
+    # The nesting was checked when the record was decoded.
+    reader = _read(RC_DOC_ENDPOINT if r.kind == RC_K_ENDPOINT else RC_DOC_METADATA, p, r.data_len, <size_t>-1, &code)
+    if r.kind == RC_K_METADATA:
+        return reader.metadata
+    return None if reader.is_null else reader.endpoint()
+
+
+cdef object parsed(rc_record *r):
+    cdef void *held = rc_lazy_get(&r.parsed)
+    cdef object made
+    if held == NULL:
+        made = _parse(r)
+        held = rc_lazy_set(&r.parsed, made)
+    return <object>held
