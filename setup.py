@@ -72,7 +72,7 @@ def extensions() -> List[Extension]:
     found = []
     for room in ROOMS:
         pyx = sorted(Path(room).glob("*.pyx"))
-        headers = [str(path) for pattern in ("*.h", "*.pxd") for path in sorted(Path(room).glob(pattern))]
+        headers = [str(path) for pattern in ("*.h", "*.pxd", "*.pxi") for path in sorted(Path(room).glob(pattern))]
         for source in pyx:
             name = ".".join(source.with_suffix("").parts)
             sources = [source.as_posix()]

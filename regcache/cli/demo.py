@@ -25,6 +25,8 @@ __all__ = ["add_to", "run"]
 
 CHUNK = 64 * 1024
 PICKS = 100_000
+#: What the plain reading stops at, where regcache goes on.
+_PLAIN_FAILS = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 def add_to(commands: Any) -> None:
@@ -215,8 +217,8 @@ def _times(subject: _Subject, snapshot: Snapshot) -> None:
     try:
         naive = median_time(plainly(memo=False))
         careful = median_time(plainly(memo=True))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        naive = careful = 0.0  # Odd bodies stop the plain reading.
+    except _PLAIN_FAILS:
+        naive = careful = 0.0
     first = median_time(with_regcache(None))
     again = median_time(with_regcache(snapshot))
 
@@ -260,16 +262,19 @@ def _memory(subject: _Subject) -> None:
                 held = max(held, decoder.held_bytes)
         return decoder.finish()
 
+    rows = [("regcache", traced_peak(decoding))]
     try:
-        naive: Optional[int] = traced_peak(lambda: plain.read(subject.body))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        naive = None
-    ours = traced_peak(decoding)
+        rows = [
+            ("json + zlib", traced_peak(lambda: plain.read(subject.body))),
+            ("json + zlib, with a memo of tags", traced_peak(lambda: plain.read(subject.body, {}))),
+            *rows,
+        ]
+    except _PLAIN_FAILS:
+        pass
     _heading("What it held in memory at most, beside the body")
-    most = max(ours, naive or 0, 1)
-    if naive is not None:
-        print(f"  {'json + zlib':<37} {pad(size(naive), 8, right=True)}  {bar(naive / most, 24)}")
-    print(f"  {'regcache':<37} {pad(size(ours), 8, right=True)}  {bar(ours / most, 24)}")
+    most = max(peak for _, peak in rows) or 1
+    for name, peak in rows:
+        print(f"  {name:<37} {pad(size(peak), 8, right=True)}  {bar(peak / most, 24)}")
     records = subject.load().stats.record_bytes
     print(f"  of that, the decoder's own buffers: {size(held)}, however long the body; all records: {size(records)}")
 
