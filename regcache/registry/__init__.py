@@ -1,0 +1,11 @@
+"""Registries: each turns a service's name into chunks of bytes, in the form of a Consul health answer."""
+
+from __future__ import annotations
+
+from .base import Answer, Consistency, Registry
+from .consul import ConsulRegistry
+from .file import FileRegistry
+from .memory import MemoryRegistry
+from .url import open_registry
+
+__all__ = ["Answer", "Consistency", "ConsulRegistry", "FileRegistry", "MemoryRegistry", "Registry", "open_registry"]

@@ -1,0 +1,115 @@
+"""What a registry is: it turns a service's name into chunks of bytes. It decodes nothing and remembers nothing."""
+
+from __future__ import annotations
+
+from typing import Callable, Iterable, Iterator, List, Literal, Optional, Protocol, Union
+
+__all__ = ["Answer", "BytesLike", "Consistency", "Registry"]
+
+BytesLike = Union[bytes, bytearray, memoryview]
+
+#: Consul's read modes: ``stale`` (any server answers), ``default`` (the leader), ``consistent`` (a quorum).
+#: Registries that know only one ignore it.
+Consistency = Literal["stale", "default", "consistent"]
+
+
+class Answer:
+    """One answer of a registry, while its body is still coming in. A context manager: leaving it closes it.
+
+    Attributes:
+        index: the place of this answer in the registry's history, an int of at least 1; 0 means that there is none.
+    """
+
+    __slots__ = ("_chunks", "_close", "index")
+
+    def __init__(
+        self, chunks: Iterable[BytesLike], *, index: int = 0, close: Optional[Callable[[], None]] = None
+    ) -> None:
+        self._chunks = chunks
+        self._close = close
+        self.index = index
+
+    def chunks(self) -> Iterator[BytesLike]:
+        """The body, once, in pieces cut anywhere; each is valid until the next one is asked for.
+
+        The body is whole only when this ends by itself: everything else raises.
+
+        Raises:
+            Timeout: the answer did not end within its time.
+            ProtocolError: the body was cut short, or its framing is broken.
+            LimitExceeded: the body is larger than the registry's cap.
+        """
+        return iter(self._chunks)
+
+    def close(self) -> None:
+        """Give up what is still to come and free what it holds. May be called more than once."""
+        close, self._close = self._close, None
+        if close is not None:
+            close()
+
+    def __enter__(self) -> "Answer":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+
+class Registry(Protocol):
+    """What a cache needs of a registry. Every method may be called from several threads at once."""
+
+    @property
+    def blocking(self) -> bool:
+        """Does ``fetch(index=, wait=)`` wait for a change? If not it answers at once, and a watch must poll."""
+
+    def fetch(
+        self,
+        service: str,
+        *,
+        index: Optional[int] = None,
+        wait: Optional[float] = None,
+        timeout: Optional[float] = None,
+        consistency: Optional[Consistency] = None,
+    ) -> Answer:
+        """Ask for the nodes of a service; the body has the form of Consul's ``/v1/health/service/<name>``.
+
+        Args:
+            service: the exact name.
+            index: answer only when something changed after this index (an :attr:`Answer.index` of before).
+            wait: with ``index``: answer after this many seconds even if nothing changed.
+            timeout: seconds for the whole exchange, to the body's last byte; ``None``: the registry's own.
+                With ``index`` the wait comes on top of it.
+            consistency: the read mode of this one request; ``None``: the registry's own.
+
+        Raises:
+            NotFound: there is no such service, where the registry says so (Consul answers with an empty list).
+            Unavailable, Timeout, AccessDenied, RequestError, ServerError, RateLimited, ProtocolError,
+            LimitExceeded: as their own texts say.
+        """
+
+    def services(self) -> List[str]:
+        """The names of all services, sorted. Raises what :meth:`fetch` raises."""
+
+    def close(self) -> None:
+        """Free connections. Requests in flight may still end; new ones raise :class:`~regcache.Unavailable`."""
+
+
+def pieces(body: bytes, size: int = 64 * 1024) -> Iterator[BytesLike]:
+    """A body that is in memory, in chunks of ``size`` bytes, without copying it."""
+    with memoryview(body) as view:
+        for start in range(0, len(view), size):
+            yield view[start : start + size]
+
+
+def checked_name(service: str) -> str:
+    """The name itself, if it can be one.
+
+    Raises:
+        TypeError: it is not a str.
+        ValueError: it is empty, or no UTF-8 can be made of it.
+    """
+    if not isinstance(service, str):
+        raise TypeError(f"a service's name is a str, not {type(service).__name__}")
+    if not service:
+        raise ValueError("a service's name may not be empty")
+    service.encode()
+    return service

@@ -1,0 +1,161 @@
+"""HTTP as a registry needs it: one server, no redirects, no proxies, one deadline for everything.
+
+urllib3 does the protocol, and notices bodies that are shorter than they promised. Its timeouts are for each read,
+so that a server which drips a byte now and then could hold a request for ever: the sockets made here count down
+to one deadline instead.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os.path
+import socket
+import ssl
+import time
+from typing import Any, Optional, Tuple, Union
+from urllib.parse import unquote, urlsplit
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+__all__ = ["Certificate", "make_pool"]
+
+#: A file with certificate and key, or (certificate, key), as in ``requests``.
+Certificate = Union[str, Tuple[str, str]]
+
+#: Connections kept open. More may be in use at once; those are closed after their answer.
+KEPT = 8
+
+
+class _Deadline:
+    """Mixed into a socket: ``settimeout(t)`` gives all reads that follow ``t`` seconds together, not each."""
+
+    _until: Optional[float] = None
+
+    def settimeout(self, value: Optional[float]) -> None:
+        self._until = None if value is None else time.monotonic() + value
+        super().settimeout(value)  # type: ignore[misc]
+
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        if self._until is not None:
+            left = self._until - time.monotonic()
+            if left <= 0:
+                raise socket.timeout("timed out")
+            super().settimeout(left)  # type: ignore[misc]
+        return super().recv_into(*args, **kwargs)  # type: ignore[misc, no-any-return]
+
+
+class _Socket(_Deadline, socket.socket):
+    pass
+
+
+class _TLSSocket(_Deadline, ssl.SSLSocket):
+    pass
+
+
+def _with_deadline(plain: socket.socket) -> _Socket:
+    timeout = plain.gettimeout()
+    made = _Socket(plain.family, plain.type, plain.proto, plain.detach())
+    made.settimeout(timeout)
+    return made
+
+
+class _Response(http.client.HTTPResponse):
+    """Refuses a chunk of negative size: http.client would read on to the connection's end, without any cap."""
+
+    def _safe_read(self, amt: int) -> bytes:
+        if amt < 0:
+            raise ValueError(f"a chunk of {amt} bytes")
+        return super()._safe_read(amt)  # type: ignore[misc, no-any-return]
+
+
+class _Connection(HTTPConnection):
+    response_class = _Response
+
+    def _new_conn(self) -> socket.socket:
+        return _with_deadline(super()._new_conn())
+
+
+class _TLSConnection(HTTPSConnection):
+    response_class = _Response
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TLSPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _TLSConnection
+
+
+def _unix_pool(path: str) -> urllib3.HTTPConnectionPool:
+    class UnixConnection(HTTPConnection):
+        response_class = _Response
+
+        def _new_conn(self) -> socket.socket:
+            made = _Socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                timeout = self.timeout
+                made.settimeout(timeout if isinstance(timeout, (int, float)) else None)
+                made.connect(path)
+            except OSError as error:
+                made.close()
+                raise urllib3.exceptions.NewConnectionError(self, f"{path}: {error}") from error
+            return made
+
+    class UnixPool(urllib3.HTTPConnectionPool):
+        ConnectionCls = UnixConnection
+
+    # The host is only what the Host header says.
+    return UnixPool("localhost", maxsize=KEPT)
+
+
+def _context(verify: Union[bool, str], cert: Optional[Certificate]) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.sslsocket_class = _TLSSocket
+    if verify is False:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    elif isinstance(verify, str):
+        if os.path.isdir(verify):
+            context.load_verify_locations(capath=verify)
+        else:
+            context.load_verify_locations(cafile=verify)
+    if cert is not None:
+        context.load_cert_chain(*((cert,) if isinstance(cert, str) else cert))
+    return context
+
+
+def make_pool(
+    url: str, *, verify: Union[bool, str] = True, cert: Optional[Certificate] = None
+) -> Tuple[urllib3.HTTPConnectionPool, str]:
+    """Connections to one server and to no other, and the path that its URLs begin with (without a last slash).
+
+    Args:
+        url: ``http://host:port``, ``https://host:port`` (both may go on with a path) or ``unix:///path/of/socket``.
+        verify: for https: ``True`` (the system's authorities), ``False``, or a file or folder of authorities.
+        cert: for https: the client's certificate.
+
+    Raises:
+        ValueError: the URL is not of this kind.
+        OSError: a certificate cannot be read.
+    """
+    parts = urlsplit(url)
+    if parts.query or parts.fragment:
+        raise ValueError(f"a registry's URL has no query and no fragment: {url!r}")
+    if "@" in parts.netloc:
+        # The URL is not repeated here: it holds a password.
+        raise ValueError("a registry's URL has no user and password; give the token as token=")
+    if parts.scheme == "unix":
+        path = unquote(parts.path)
+        if parts.netloc or not path.startswith("/"):
+            raise ValueError(f"a socket's URL looks like unix:///run/consul.sock, not {url!r}")
+        return _unix_pool(path), ""
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(
+            f"a registry's URL looks like http://host:port, https://host:port or unix:///path, not {url!r}"
+        )
+    host, port, prefix = parts.hostname, parts.port, parts.path.rstrip("/")
+    if parts.scheme == "http":
+        return _Pool(host, port, maxsize=KEPT), prefix
+    return _TLSPool(host, port, maxsize=KEPT, ssl_context=_context(verify, cert)), prefix

@@ -1,0 +1,162 @@
+"""The embedded registry: services of this process, or bodies handed over as bytes, as if a Consul held them."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Union
+
+from ..errors import Unavailable
+from ..model import Endpoint, Service
+from .base import Answer, Consistency, checked_name, pieces
+
+if TYPE_CHECKING:
+    from ..codec import Node
+
+__all__ = ["MemoryRegistry"]
+
+
+class MemoryRegistry:
+    """A registry in memory, for one process. May be shared by threads.
+
+    It answers in Consul's form with go-micro's plain tags, so that what it holds takes the same way as everything
+    else. Its index grows with every change, as one Consul index does for all services.
+    """
+
+    #: ``fetch(index=, wait=)`` waits for a change.
+    blocking = True
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._index = 1
+        self._closed = False
+        #: service -> node's ID -> the entry of the body. Under ``_changed``, as everything here.
+        self._entries: Dict[str, Dict[str, bytes]] = {}
+        self._bodies: Dict[str, bytes] = {}
+
+    def __repr__(self) -> str:
+        return f"<MemoryRegistry: {len(self.services())} services, index {self._index}>"
+
+    def register(self, service: Service) -> None:
+        """Add a service's nodes; a node whose ID is already there is replaced.
+
+        Args:
+            service: its nodes need a Service.ID each. What they have no version or endpoints of their own for is
+                taken from the service, as go-micro does.
+
+        Raises:
+            ValueError: a name or ID is empty or no UTF-8 can be made of a text.
+        """
+        name = checked_name(service.name)
+        entries = {checked_name(node.id): _entry(service, node) for node in service.nodes}
+        with self._changed:
+            self._bodies.pop(name, None)
+            self._entries.setdefault(name, {}).update(entries)
+            self._change()
+
+    def deregister(self, service: Union[Service, str]) -> None:
+        """Take nodes away: those of a :class:`~regcache.Service`, or all with this ID. Unknown ones are no error."""
+        with self._changed:
+            if isinstance(service, str):
+                gone = [service]
+                names = list(self._entries)
+            else:
+                gone = [node.id for node in service.nodes]
+                names = [service.name] if service.name in self._entries else []
+            for name in names:
+                for node_id in gone:
+                    self._entries[name].pop(node_id, None)
+                if not self._entries[name]:
+                    del self._entries[name]
+            self._change()
+
+    def put(self, service: str, body: bytes) -> None:
+        """Answer with this body, as it is, in place of whatever is known of the service."""
+        with self._changed:
+            self._entries.pop(checked_name(service), None)
+            self._bodies[service] = bytes(body)
+            self._change()
+
+    def fetch(
+        self,
+        service: str,
+        *,
+        index: Optional[int] = None,
+        wait: Optional[float] = None,
+        timeout: Optional[float] = None,
+        consistency: Optional[Consistency] = None,
+    ) -> Answer:
+        """See :meth:`regcache.registry.Registry.fetch`. An unknown service is an empty list, as with Consul."""
+        checked_name(service)
+        with self._changed:
+            if index:
+                until = time.monotonic() + (55.0 if wait is None else wait)
+                while self._index <= index and not self._closed and time.monotonic() < until:
+                    self._changed.wait(until - time.monotonic())
+            if self._closed:
+                raise Unavailable("this registry is closed")
+            body = self._bodies.get(service)
+            if body is None:
+                body = b"[" + b",".join(self._entries.get(service, {}).values()) + b"]"
+            return Answer(pieces(body), index=self._index)
+
+    def services(self) -> List[str]:
+        """The names of all services, sorted."""
+        with self._changed:
+            return sorted({*self._entries, *self._bodies})
+
+    def close(self) -> None:
+        """Wake who waits for a change; every later :meth:`fetch` raises :class:`~regcache.Unavailable`."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _change(self) -> None:
+        self._index += 1
+        self._changed.notify_all()
+
+
+def _entry(service: Service, node: "Node") -> bytes:
+    """One entry of a health body, with the tags that go-micro's Register writes (in the plain, readable form)."""
+    tags = ["t=" + _go_json({key: value}) for key, value in node.metadata.items()]
+    tags += ["e=" + _go_json(_endpoint(e)) for e in node.endpoints or service.endpoints]
+    tags.append("v=" + (node.version or service.version))
+    tags += node.tags
+    status = node.status
+    check = {"CheckID": f"service:{node.id}", "Status": status}
+    if status == "maintenance":
+        # Consul's own name and status for it.
+        check = {"CheckID": f"_service_maintenance:{node.id}", "Status": "critical"}
+    return _go_json(
+        {
+            "Node": {
+                "Node": node.node_name or "memory",
+                "Address": node.address,
+                "Datacenter": node.datacenter,
+                "Meta": dict(node.node_meta),
+            },
+            "Service": {
+                "ID": node.id,
+                "Service": service.name,
+                "Tags": tags,
+                "Address": node.address,
+                "Port": node.port,
+                "Meta": dict(node.meta),
+                "Weights": {"Passing": node.weights.passing, "Warning": node.weights.warning},
+            },
+            "Checks": [check],
+        }
+    ).encode()
+
+
+def _endpoint(endpoint: Optional[Endpoint]) -> Optional[Mapping[str, Any]]:
+    return None if endpoint is None else endpoint.to_dict()
+
+
+def _go_json(value: Any) -> str:
+    """JSON as Go's encoding/json writes it: compact, and without characters that HTML or JavaScript would notice."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text

@@ -1,0 +1,383 @@
+"""ConsulRegistry against a server that misbehaves: every fault has its own error, and none of them hangs."""
+
+from __future__ import annotations
+
+import gzip
+import socket
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Dict, Optional, Type
+
+import pytest
+
+from regcache import (
+    AccessDenied,
+    LimitExceeded,
+    ProtocolError,
+    RateLimited,
+    RegcacheError,
+    RequestError,
+    ServerError,
+    Timeout,
+    Unavailable,
+)
+from regcache.registry import ConsulRegistry
+from tests.faulty import FaultyServer, chunked, response
+from tests.together import Threads
+
+TOKEN = "5ecre7-5ecre7"
+
+
+def fetch(url: str, **options: Any) -> bytes:
+    registry = ConsulRegistry(url, **options)
+    with registry.fetch("greeter") as answer:
+        return b"".join(answer.chunks())
+
+
+def raises(answer: Any, error: Type[RegcacheError], match: str, **options: Any) -> FaultyServer:
+    with FaultyServer(answer) as server:
+        with pytest.raises(error, match=match) as caught:
+            fetch(server.url, **options)
+        assert type(caught.value) is error
+    return server
+
+
+# -- what is asked ---------------------------------------------------------------------------------------------------
+
+
+def request_of(**options: Any) -> str:
+    fetched: Dict[str, Any] = options.pop("fetched", {})
+    with FaultyServer(response()) as server:
+        with ConsulRegistry(server.url, **options).fetch("gr/ee ter", **fetched) as answer:
+            assert b"".join(answer.chunks()) == b"[]"
+            assert answer.index == 7
+    return server.requests[0].decode()
+
+
+def test_the_request() -> None:
+    request = request_of(token=TOKEN, datacenter="dc 1")
+    assert request.startswith("GET /v1/health/service/gr%2Fee%20ter?stale=&dc=dc+1 HTTP/1.1\r\n")
+    assert f"X-Consul-Token: {TOKEN}\r\n" in request
+    assert "Accept-Encoding: identity\r\n" in request
+
+
+@pytest.mark.parametrize("mode, query", [("stale", "?stale="), ("default", ""), ("consistent", "?consistent=")])
+def test_the_read_mode_of_the_registry_and_of_one_request(mode: Any, query: str) -> None:
+    for request in (request_of(consistency=mode), request_of(fetched={"consistency": mode})):
+        assert request.split(" ")[1] == "/v1/health/service/gr%2Fee%20ter" + query
+
+
+def test_an_index_makes_the_request_a_blocking_one() -> None:
+    request = request_of(fetched={"index": 7, "wait": 55.0})
+    assert request.split(" ")[1].partition("?")[2] == "index=7&wait=55000ms&stale="
+    assert "index" not in request_of(fetched={"index": 0, "wait": 55.0})
+
+
+def test_the_environment_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    monkeypatch.setenv("CONSUL_HTTP_TOKEN", TOKEN)
+    monkeypatch.setenv("CONSUL_HTTP_ADDR", "127.0.0.1:1")
+    assert TOKEN not in request_of()
+
+
+def test_a_connection_is_used_again() -> None:
+    def twice(connection: socket.socket, request: bytes) -> None:
+        connection.sendall(response())
+        assert connection.recv(4096)
+        connection.sendall(chunked(b"2\r\n[]\r\n0\r\n\r\n"))
+
+    with FaultyServer(twice) as server:
+        registry = ConsulRegistry(server.url)
+        for _ in range(2):
+            with registry.fetch("greeter") as answer:
+                assert b"".join(answer.chunks()) == b"[]"
+        registry.close()
+        assert server.connections == 1
+
+
+def test_a_half_read_answer_does_not_spoil_the_next() -> None:
+    with FaultyServer(response(b" " * 1_000_000 + b"[]")) as server:
+        registry = ConsulRegistry(server.url)
+        with registry.fetch("greeter") as answer:
+            next(answer.chunks())
+        with registry.fetch("greeter") as answer:
+            assert b"".join(answer.chunks()).strip() == b"[]"
+        assert server.connections == 2
+
+
+def test_headers_in_any_case() -> None:
+    headers = {"X-Consul-Index": None, "x-CONSUL-index": "12"}
+    with FaultyServer(response(headers=headers)) as server:
+        with ConsulRegistry(server.url).fetch("greeter") as answer:
+            assert answer.index == 12
+
+
+def test_a_unix_socket(tmp_path: Path) -> None:
+    path = str(tmp_path / "consul.sock")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(path)
+        listening.listen()
+
+        def serve(_: int) -> None:
+            with listening.accept()[0] as connection:
+                connection.recv(4096)
+                connection.sendall(response(b"[1]"))
+
+        serving = Threads(1, serve)
+        assert fetch(f"unix://{path}") == b"[1]"
+        serving.join()
+
+
+def test_no_unix_socket(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="cannot be reached"):
+        fetch(f"unix://{tmp_path}/consul.sock")
+
+
+# -- statuses --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "status, error, match",
+    [
+        (400, RequestError, r"400 \(what is this\): is this the address"),
+        (404, RequestError, "404"),
+        (405, RequestError, "405"),
+        (401, AccessDenied, "401"),
+        (403, AccessDenied, r"403 \(what is this\): the token was refused"),
+        (429, RateLimited, "429"),
+        (503, RateLimited, "503"),
+        (500, ServerError, "500"),
+        (502, ServerError, "502"),
+        (204, ProtocolError, "204"),
+    ],
+)
+def test_statuses(status: int, error: Type[RegcacheError], match: str) -> None:
+    body = b"" if status == 204 else b"what is this"
+    # Consul's errors carry an index of 1, which must not be mistaken for an answer's.
+    raises(response(body, status=f"{status} Word", headers={"X-Consul-Index": "1"}), error, match, token=TOKEN)
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_is_not_followed_and_the_token_goes_nowhere(status: int) -> None:
+    with FaultyServer(response()) as elsewhere:
+        moved = response(
+            b"", status=f"{status} Moved", headers={"Location": elsewhere.url + "/v1/health/service/greeter"}
+        )
+        raises(moved, RequestError, "redirects are not followed", token=TOKEN)
+        assert elsewhere.connections == 0
+
+
+def test_no_message_holds_the_token() -> None:
+    with FaultyServer(response(status="403 Forbidden")) as server:
+        registry = ConsulRegistry(server.url, token=TOKEN)
+        with pytest.raises(AccessDenied) as caught:
+            registry.fetch("greeter")
+    assert TOKEN not in str(caught.value) + repr(registry)
+
+
+# -- answers that are none -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("index", [None, "0", "-1", "text", "", "1.5", "٣", str(2**64), "9" * 5000])
+def test_an_answer_without_a_valid_index(index: Optional[str]) -> None:
+    if index == "٣":
+        index = index.encode().decode("latin-1")
+    raises(response(headers={"X-Consul-Index": index}), ProtocolError, "X-Consul-Index")
+
+
+def test_servers_without_a_leader() -> None:
+    raises(response(headers={"X-Consul-Knownleader": "false"}), Unavailable, "no leader")
+
+
+def test_results_that_were_filtered() -> None:
+    raises(response(headers={"X-Consul-Results-Filtered-By-Acls": "true"}), AccessDenied, "may not read")
+
+
+def test_gzip_that_was_not_asked_for() -> None:
+    raises(response(gzip.compress(b"[]"), headers={"Content-Encoding": "gzip"}), ProtocolError, "'gzip'")
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nX-Consul"])
+def test_closed_without_an_answer(answer: bytes) -> None:
+    if answer:
+        raises(answer, ProtocolError, "X-Consul-Index")  # the head ends where the connection does
+    else:
+        raises(answer, Unavailable, "closed the connection without an answer.*http_max_conns_per_client")
+
+
+def test_reset_without_an_answer() -> None:
+    def reset(connection: socket.socket, request: bytes) -> None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+    raises(reset, Unavailable, "closed the connection without an answer")
+
+
+@pytest.mark.parametrize("answer", [b"SSH-2.0-OpenSSH_9.2\r\n", b"\0" * 100 + b"\r\n", b"x" * 100_000])
+def test_not_http(answer: bytes) -> None:
+    raises(answer, ProtocolError, "HTTP|bad answer")
+
+
+# -- bodies ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("length", [3, 100, 10_000_000])
+def test_shorter_than_its_content_length(length: int) -> None:
+    raises(response(b"[]", headers={"Content-Length": str(length)}), ProtocolError, "cut short")
+
+
+@pytest.mark.parametrize(
+    "framed",
+    [
+        b"",  # no chunk at all
+        b"2\r\n[]\r\n",  # no last chunk
+        b"5\r\n[]",  # ends inside a chunk
+        b"2\r\n[]",  # ends before the chunk's line end
+        b"zz\r\n[]\r\n0\r\n\r\n",  # a size that is none
+        b"\r\n[]\r\n0\r\n\r\n",
+        b"-5\r\n[]\r\n0\r\n\r\n",
+    ],
+)
+def test_chunks_that_are_broken(framed: bytes) -> None:
+    raises(chunked(framed), ProtocolError, "cut short or badly framed")
+
+
+def test_a_chunk_of_negative_size_does_not_get_around_the_cap() -> None:
+    """http.client takes -1 as a size, and would then read to the connection's end."""
+
+    def endless(connection: socket.socket, request: bytes) -> None:
+        connection.sendall(chunked(b"-1\r\n"))
+        while True:
+            connection.sendall(b" " * 65536)
+
+    raises(endless, ProtocolError, "a chunk of -1 bytes", max_bytes=100_000)
+
+
+def test_whole_bodies_in_both_framings() -> None:
+    with FaultyServer(response(b"[1]")) as server:
+        assert fetch(server.url) == b"[1]"
+    with FaultyServer(chunked(b"1;name=value\r\n[\r\n2\r\n1]\r\n0\r\nTrailer: x\r\n\r\n")) as server:
+        assert fetch(server.url) == b"[1]"
+
+
+def test_a_body_over_the_cap_is_not_read() -> None:
+    body = b"[" + b" " * 200_000 + b"]"
+    for answer in (response(body), chunked(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body))):
+        raises(answer, LimitExceeded, "more than 100,000 bytes", max_bytes=100_000)
+        with FaultyServer(answer) as server:
+            assert fetch(server.url, max_bytes=len(body)) == body
+
+
+# -- time ------------------------------------------------------------------------------------------------------------
+
+
+def drips(prefix: bytes) -> Any:
+    """A server that sends one more byte every hundredth of a second, until the client closes."""
+
+    def drip(connection: socket.socket, request: bytes) -> None:
+        connection.sendall(prefix)
+        while True:
+            connection.sendall(b" ")
+            time.sleep(0.01)
+
+    return drip
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        response(b"[", headers={"Content-Length": "1000000"}),
+        response(b"[", headers={"Content-Length": None}),
+        b"HTTP/1.1 200 OK\r\nX-Slow: ",
+        b"",
+    ],
+    ids=["content-length", "until-closed", "headers", "status-line"],
+)
+def test_a_drip_ends_with_the_deadline(prefix: bytes) -> None:
+    started = time.monotonic()
+    raises(drips(prefix), Timeout, "within 0.3 s", timeout=0.3)
+    assert 0.3 <= time.monotonic() - started < 3
+
+
+def test_silence_ends_with_the_deadline() -> None:
+    started = time.monotonic()
+
+    def silent(connection: socket.socket, request: bytes) -> None:
+        connection.recv(1)  # until the client closes
+
+    raises(silent, Timeout, "within 0.2 s", timeout=0.2)
+    assert time.monotonic() - started < 3
+
+
+def test_the_wait_of_a_blocking_query_comes_on_top_of_the_deadline() -> None:
+    def silent(connection: socket.socket, request: bytes) -> None:
+        connection.recv(1)
+
+    with FaultyServer(silent) as server:
+        with pytest.raises(Timeout, match="within 0.3125 s"):
+            ConsulRegistry(server.url).fetch("greeter", index=7, wait=0.2, timeout=0.1)
+
+
+# -- arguments -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "127.0.0.1:8500", "ftp://127.0.0.1", "http://", "unix://relative", "unix://", "http://h:1?dc=x", "http://h:1#x",
+     "http://h:99999"],
+)  # fmt: skip
+def test_urls_that_cannot_be_used(url: str) -> None:
+    with pytest.raises(ValueError):
+        ConsulRegistry(url)
+
+
+def test_a_password_in_a_url_is_refused_and_not_repeated() -> None:
+    with pytest.raises(ValueError, match="token=") as caught:
+        ConsulRegistry("http://user:hush@127.0.0.1:8500")
+    assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize("token", ["a b", "a\r\nHost: x", "ü"])
+def test_tokens_that_cannot_be_sent(token: str) -> None:
+    with pytest.raises(ValueError, match="token") as caught:
+        ConsulRegistry(token=token)
+    assert token not in str(caught.value)
+
+
+def test_other_arguments() -> None:
+    with pytest.raises(TypeError, match="a URL or a consul.Consul is wanted, not int"):
+        ConsulRegistry(8500)
+    with pytest.raises(ValueError, match="consistency"):
+        ConsulRegistry(consistency="eventual")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="timeout"):
+        ConsulRegistry(timeout=0)
+    with pytest.raises(ValueError, match="empty"):
+        ConsulRegistry().fetch("")
+    with pytest.raises(TypeError, match="not bytes"):
+        ConsulRegistry().fetch(b"x")  # type: ignore[arg-type]
+
+
+def test_the_settings_of_a_client_can_be_overridden() -> None:
+    http = SimpleNamespace(base_uri="http://127.0.0.1:1", verify=True, cert=None)
+    client = SimpleNamespace(http=http, token="theirs", dc="dc1", consistency="default")
+    taken = ConsulRegistry(client)
+    assert (taken.url, taken.datacenter, taken.consistency) == ("http://127.0.0.1:1", "dc1", "default")
+    own = ConsulRegistry(client, token="ours", datacenter="dc2", consistency="stale")
+    assert (own.datacenter, own.consistency) == ("dc2", "stale")
+
+
+# -- services() ------------------------------------------------------------------------------------------------------
+
+
+def test_services() -> None:
+    with FaultyServer(response(b'{"b": [], "a": ["x"]}')) as server:
+        assert ConsulRegistry(server.url).services() == ["a", "b"]
+    assert server.requests[0].startswith(b"GET /v1/catalog/services?stale= ")
+
+
+@pytest.mark.parametrize("body", [b"[]", b"{", b"\xff"])
+def test_services_that_are_none(body: bytes) -> None:
+    with FaultyServer(response(body)) as server:
+        with pytest.raises(ProtocolError, match="list of services"):
+            ConsulRegistry(server.url).services()

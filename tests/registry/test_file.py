@@ -1,0 +1,104 @@
+"""FileRegistry: recorded bodies in a folder, and no way out of it."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from pathlib import Path
+from typing import Callable, Dict
+
+import pytest
+import zstandard
+
+from regcache import AccessDenied, NotFound, ProtocolError, Unavailable
+from regcache.registry import FileRegistry
+
+BODY = b"[" + b" " * 300_000 + b"]"
+PACK: Dict[str, Callable[[bytes], bytes]] = {
+    ".json": lambda body: body,
+    ".json.zst": lambda body: zstandard.ZstdCompressor().compress(body),
+    ".json.gz": gzip.compress,
+}
+
+
+def read(registry: FileRegistry, service: str) -> bytes:
+    with registry.fetch(service) as answer:
+        return b"".join(answer.chunks())
+
+
+@pytest.mark.parametrize("ending", PACK)
+def test_every_form(tmp_path: Path, ending: str) -> None:
+    file = tmp_path / f"go.micro.srv.greeter{ending}"
+    file.write_bytes(PACK[ending](BODY))
+    registry = FileRegistry(tmp_path)
+    assert registry.services() == ["go.micro.srv.greeter"]
+    assert read(registry, "go.micro.srv.greeter") == BODY
+    os.utime(file, ns=(5, 123_456_789))
+    with registry.fetch("go.micro.srv.greeter", index=123_456_789, wait=1000) as answer:
+        assert answer.index == 123_456_789
+
+
+@pytest.mark.parametrize("ending", [".json.zst", ".json.gz"])
+@pytest.mark.parametrize("damage", ["cut", "garbage"])
+def test_packed_files_that_are_damaged(tmp_path: Path, ending: str, damage: str) -> None:
+    packed = PACK[ending](BODY)
+    (tmp_path / f"x{ending}").write_bytes(packed[:-5] if damage == "cut" else b"\0garbage" * 10)
+    with pytest.raises(ProtocolError):
+        read(FileRegistry(tmp_path), "x")
+
+
+def test_there_is_no_such_file(tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match=r"no file for 'greeter': greeter\.json"):
+        FileRegistry(tmp_path).fetch("greeter")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../secret",
+        "..",
+        ".",
+        "/etc/passwd",
+        "a/../../secret",
+        "..\\secret",
+        "a\0b",
+        ".hidden",
+        "100%",
+        "a%2Fb",
+        "größe",
+    ],
+)
+def test_a_name_never_leaves_the_folder(tmp_path: Path, name: str) -> None:
+    (tmp_path / "secret.json").write_bytes(b"[]")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    registry = FileRegistry(folder)
+    with pytest.raises(NotFound) as caught:
+        registry.fetch(name)
+    file = str(caught.value).rsplit(": ", 1)[1].split("[")[0]
+    assert "/" not in file and not file.startswith(".")
+    # And the file that the message names is the one that is read.
+    (folder / file).write_bytes(b"[1]")
+    assert read(registry, name) == b"[1]"
+    assert registry.services() == [name]
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    registry = FileRegistry(tmp_path / "none")
+    with pytest.raises(NotFound):
+        registry.fetch("x")
+    with pytest.raises(Unavailable, match="cannot be read"):
+        registry.services()
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x.json").mkdir()
+    with pytest.raises(Unavailable, match="cannot be read"):
+        FileRegistry(tmp_path).fetch("x")
+
+    def denied(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", "x.json")
+
+    monkeypatch.setattr("builtins.open", denied)
+    with pytest.raises(AccessDenied, match="Permission denied"):
+        FileRegistry(tmp_path).fetch("x")
