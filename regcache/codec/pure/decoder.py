@@ -10,14 +10,16 @@ import re
 from codecs import utf_8_decode
 from threading import Lock
 from types import MappingProxyType
-from typing import Any, Dict, FrozenSet, List, NoReturn, Optional, Tuple, Union
+from typing import Any, Dict, List, NoReturn, Optional, Set, Tuple, Union
 
 from ...errors import DecodeError
 from ...limits import Limits
 from ...model import DecodeWarning, Stats, Weights
 from .. import reasons
-from .records import EMPTY, Overflow, Records, Resolved
-from .scan import Entry, EntryScanner, Incomplete, fold
+from .entry import Entry, EntryScanner
+from .plain import Unusual, read_plain
+from .records import EMPTY, MadeRecord, Overflow, Records, Resolved
+from .scan import Incomplete
 from .snapshot import Node, Snapshot, finish_snapshot, make_node, same_node
 
 __all__ = ["Decoder", "decode"]
@@ -29,56 +31,10 @@ STEP = 128 * 1024
 #: An entry larger than this (characters) is not plain: the C scanner would build it whole.
 PLAIN = 1024 * 1024
 _space = re.compile(r"[ \t\n\r]*").match
-_WEIGHTS = Weights()
+_NO_TAGS = Resolved((), "", False, (), [])
 
 # Where the decoder is in the body.
 _START, _FIRST, _VALUE, _AFTER, _DONE = range(5)
-
-
-class _Unusual(Exception):
-    """This entry is for the exact parser."""
-
-
-def _object(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        raise _Unusual
-    return made
-
-
-def _constant(_: str) -> NoReturn:
-    raise _Unusual
-
-
-_scan = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant).raw_decode
-
-
-class _Members:
-    """The members of one kind of object: those wanted, and those seen that do not fold into a wanted one."""
-
-    __slots__ = ("_wanted", "plain")
-
-    def __init__(self, *wanted: str) -> None:
-        self._wanted = frozenset(fold(name) for name in wanted)
-        self.plain: FrozenSet[str] = frozenset(wanted)
-
-    def check(self, found: Dict[str, Any]) -> None:
-        """Raises :class:`_Unusual` where a member is a wanted one in another case."""
-        if found.keys() <= self.plain:
-            return
-        new = found.keys() - self.plain
-        for key in new:
-            if fold(key) in self._wanted:
-                raise _Unusual
-        if len(self.plain) + len(new) <= 256:
-            self.plain |= new
-
-
-_ENTRY = _Members("Node", "Service", "Checks")
-_NODE = _Members("Node", "Address", "Datacenter", "Meta")
-_SERVICE = _Members("ID", "Service", "Tags", "Address", "Port", "Meta", "Weights")
-_WEIGHT = _Members("Passing", "Warning")
-_CHECK = _Members("CheckID", "Status")
 
 
 class Decoder:
@@ -120,6 +76,10 @@ class Decoder:
         #: How far into the unfinished entry the C scanner came; -1 where it was not asked.
         self._stuck = -1
         self._state = _START
+        #: Where the entry at hand begins.
+        self._entry_offset = 0
+        #: The records of the nodes kept, a tuple each.
+        self._used: Set[Tuple[MadeRecord, ...]] = set()
         self._nodes: List[Node] = []
         self._warnings: List[DecodeWarning] = []
         self._warning_count = 0
@@ -230,6 +190,8 @@ class Decoder:
             elif broken:
                 c = "\ufffd"
             else:
+                if self._state == _VALUE:
+                    path = f"[{self._entries}]"
                 break
             state = self._state
             if state == _AFTER:
@@ -254,8 +216,7 @@ class Decoder:
                 pos += 1
                 at += 1
             else:
-                if self._entries >= self._limits.nodes and c in '{["-0123456789tfn':
-                    self._fail(reasons.LIMIT_NODES, base + at, f"[{self._entries}]")
+                self._entry_offset = base + at
                 stop = self._plain_entry(text, pos) if c == "{" else -1
                 if stop > 0:
                     at += stop - pos if narrow else len(text[pos:stop].encode())
@@ -301,133 +262,75 @@ class Decoder:
         if len(text) - pos > PLAIN:
             return -1
         try:
-            entry, stop = _scan(text, pos)
-            if (
-                text.count("{", pos, stop) + text.count("[", pos, stop) >= self._limits.nesting
-                or text.find("\\", pos, stop) >= 0
-                and (text.find("\\ud", pos, stop) >= 0 or text.find("\\uD", pos, stop) >= 0)
-            ):
-                return -1
-            self._plain(entry)
-            return stop
+            plain, stop = read_plain(text, pos, self._limits)
+            resolved = self._records.resolve(plain.tags)
         except json.JSONDecodeError as error:
             stuck, self._stuck = self._stuck, error.pos - pos
             return -1 if stuck == self._stuck else 0
-        except (_Unusual, Overflow, RecursionError, ValueError):
+        except (Unusual, Overflow, RecursionError, ValueError):
             return -1
-
-    def _plain(self, entry: Dict[str, Any]) -> None:
-        """Takes an entry in which nothing is unusual. Raises :class:`_Unusual` before anything is kept."""
-        _ENTRY.check(entry)
-        node = entry.get("Node")
-        service = entry.get("Service")
-        checks = entry.get("Checks")
-        if type(node) is not dict or type(service) is not dict:
-            raise _Unusual
-        _NODE.check(node)
-        _SERVICE.check(service)
-        name: Any = service.get("Service")
-        id: Any = service.get("ID")
-        address = service.get("Address", "")
-        node_address = node.get("Address", "")
-        node_name = node.get("Node", "")
-        datacenter = node.get("Datacenter", "")
-        port = service.get("Port", 0)
-        short = self._limits.string_bytes // 4  # so many characters are never too many bytes
-        strings: Tuple[Any, ...] = (id, name, address, node_address, node_name, datacenter)
-        for string in strings:
-            if type(string) is not str or len(string) > short:
-                raise _Unusual
-        if type(port) is not int or not -(2**63) <= port < 2**63:
-            raise _Unusual
-        weights = service.get("Weights")
-        if weights is None:
-            shares = _WEIGHTS
-        else:
-            shares = self._plain_weights(weights)
-        states = []
-        if checks is not None:
-            if type(checks) is not list:
-                raise _Unusual
-            for check in checks:
-                if type(check) is not dict:
-                    raise _Unusual
-                _CHECK.check(check)
-                check_id = check.get("CheckID", "")
-                status = check.get("Status", "")
-                if type(check_id) is not str or type(status) is not str or len(check_id) > short or len(status) > short:
-                    raise _Unusual
-                states.append((check_id, status))
-        meta = self._plain_meta(service.get("Meta"), short)
-        node_meta = self._plain_meta(node.get("Meta"), short)
-        tags = service.get("Tags")
-        if tags is None:
-            tags = ()
-        elif type(tags) is not list or len(tags) > self._limits.tags:
-            raise _Unusual
-        for tag in tags:
-            if type(tag) is not str and tag is not None:
-                raise _Unusual
-        if self._service is not None and name != self._service:
-            self._other += 1
-            return
-        resolved = self._records.resolve(tags)
         if resolved.problems:
-            raise _Unusual
-        self._tags += len(tags)
-        self._keep(id, address or node_address, port, name, node_name, datacenter, meta, node_meta, shares, states,
-                   resolved)  # fmt: skip
-
-    @staticmethod
-    def _plain_weights(weights: Any) -> Weights:
-        if type(weights) is not dict:
-            raise _Unusual
-        _WEIGHT.check(weights)
-        passing = weights.get("Passing", 1)
-        warning = weights.get("Warning", 1)
-        for number in (passing, warning):
-            if type(number) is not int or not -(2**63) <= number < 2**63:
-                raise _Unusual
-        return Weights(passing, warning) if passing != 1 or warning != 1 else _WEIGHTS
-
-    @staticmethod
-    def _plain_meta(meta: Any, short: int) -> Any:
-        if not meta:
-            if meta is None or type(meta) is dict:
-                return EMPTY
-            raise _Unusual
-        if type(meta) is not dict:
-            raise _Unusual
-        for key, value in meta.items():
-            if type(value) is not str or len(value) > short or len(key) > short:
-                raise _Unusual
-        return MappingProxyType(meta)
+            return -1
+        self._tags += len(plain.tags) - plain.tags.count(None)
+        if self._service is not None and plain.name != self._service:
+            self._other += 1
+        else:
+            self._keep(
+                plain.id,
+                plain.address,
+                plain.port,
+                plain.name,
+                plain.node_name,
+                plain.datacenter,
+                plain.meta,
+                plain.node_meta,
+                plain.weights,
+                plain.checks,
+                resolved,
+            )
+        return stop
 
     def _exact_entry(self, data: bytes, at: int, base: int) -> int:
         """Takes an entry the exact way. Returns the position after it."""
         scanner = EntryScanner(data, at, base, self._entries, self._limits)
-        after = scanner.run()
         entry = scanner.entry
-        if self._service is not None and entry.service_present and entry.name_known and entry.name != self._service:
+        try:
+            after = scanner.run()
+        except (DecodeError, Incomplete):
+            self._resolve(entry)  # records that are too large together come first
+            raise
+        warnings = entry.warnings
+        resolved = self._resolve(entry)
+        self._tags += sum([len(tags) - tags.count(None) for tags, _ in entry.tag_lists])
+        # A broken entry counts as one of ours until it says that it is not.
+        if self._service is not None and entry.name != self._service and (entry.name or entry.problem is None):
             self._other += 1
             return after
+        if entry.problem is None and not entry.address and not entry.node_present:
+            entry.problem = reasons.NO_ADDRESS, base + at, f"[{self._entries}]"
         if entry.problem is not None:
             self._dropped += 1
             self._warn([entry.problem], entry.id)
             return after
-        tags_path = f"[{self._entries}].Service.Tags"
-        try:
-            resolved = self._records.resolve(entry.tags)
-        except Overflow as overflow:
-            position = overflow.position
-            self._fail(reasons.LIMIT_DECOMPRESSED, entry.tag_offsets[position], f"{tags_path}[{position}]")
-        warnings = entry.warnings
-        warnings.extend([(code, entry.tag_offsets[i], f"{tags_path}[{i}]") for i, code in resolved.problems])
         warnings.sort(key=lambda warning: warning[1])
         self._warn(warnings, entry.id)
-        self._tags += len(entry.tags)
         self._keep_exact(entry, resolved)
         return after
+
+    def _resolve(self, entry: Entry) -> Resolved:
+        """Decodes the entry's tags, adds their problems to its warnings, and returns the list that counts."""
+        path = f"[{self._entries}].Service.Tags"
+        resolved = _NO_TAGS
+        for listed in entry.tag_lists:
+            try:
+                found = self._records.resolve(listed.tags)
+            except Overflow as overflow:
+                position = overflow.position
+                self._fail(reasons.LIMIT_DECOMPRESSED, listed.offsets[position], f"{path}[{position}]")
+            entry.warnings.extend([(code, listed.offsets[i], f"{path}[{i}]") for i, code in found.problems])
+            if listed is entry.tags:
+                resolved = found
+        return resolved
 
     def _keep_exact(self, entry: Entry, resolved: Resolved) -> None:
         self._keep(
@@ -448,6 +351,9 @@ class Decoder:
         self, id: str, address: str, port: int, name: str, node_name: str, datacenter: str, meta: Any, node_meta: Any,
         weights: Weights, checks: List[Tuple[str, str]], resolved: Resolved,
     ) -> None:  # fmt: skip
+        if len(self._nodes) >= self._limits.nodes:
+            self._fail(reasons.LIMIT_NODES, self._entry_offset, f"[{self._entries}]")
+        self._used.add(resolved.records)
         maintenance = False
         critical = False
         status = "passing"
@@ -480,7 +386,7 @@ class Decoder:
 
     def _snapshot(self, index: int, taken: Optional[float]) -> Snapshot:
         nodes = tuple(self._nodes)
-        made = self._records.made
+        made = self._records.keep_only(self._used)
         removed: List[Node] = []
         if self._previous is not None:
             # What is left of the old nodes, in their order.

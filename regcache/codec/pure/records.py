@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 from types import MappingProxyType
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple, Union
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple, Union
 
 from ...limits import Limits
 from ...model import DecodeWarning, Endpoint, Record
@@ -42,17 +42,21 @@ class MadeRecord:
 
 
 class Overflow(Exception):
-    """The records together are larger than allowed; ``position`` is the tag's. Never leaves the package."""
+    """The records together are larger than allowed. Never leaves the package.
 
-    def __init__(self, position: int) -> None:
+    ``position`` is the tag's; ``problems`` are those of the tags before it.
+    """
+
+    def __init__(self, position: int, problems: List[Tuple[int, int]]) -> None:
         super().__init__(position)
         self.position = position
+        self.problems = problems
 
 
 class Resolved(NamedTuple):
     """The tags of one node, looked up."""
 
-    #: The good t and e records that count, in order.
+    #: The good records that count, in order.
     records: Tuple[MadeRecord, ...]
     version: str
     version_found: bool
@@ -93,14 +97,8 @@ class Records:
             else:
                 kind = tag[:2]
                 if len(tag) > self._long and len(tag.encode()) > self._limits.tag_bytes:
-                    # Too long to look at, but it is still the first of its kind.
+                    # Not looked at: it locks no format and decides no version.
                     problems.append((position, reasons.LIMIT_TAG))
-                    if kind in ("v-", "v="):
-                        found = True
-                    elif kind in ("e-", "e="):
-                        lock_e = lock_e or kind
-                    elif kind in ("t-", "t="):
-                        lock_t = lock_t or kind
                     continue
             if kind == "t-" or kind == "t=":
                 if kind != lock_t:
@@ -120,22 +118,29 @@ class Records:
                 foreign.append(tag)
                 continue
             if record is None:
-                record = self._make(tag, kind, position)
+                record = self._make(tag, kind, position, problems)
             if record.code:
                 problems.append((position, record.code))
-            elif kind[0] == "v":
-                version = record.value
             else:
                 records.append(record)
+                if kind[0] == "v":
+                    version = record.value
         return Resolved(tuple(records), version, found, tuple(foreign), problems)
 
-    def _make(self, tag: str, kind: str, position: int) -> MadeRecord:
+    def keep_only(self, used: Set[Tuple[MadeRecord, ...]]) -> Dict[str, MadeRecord]:
+        """The tags whose records are in one of these tuples; the others are dropped."""
+        needed = {id(record) for records in used for record in records}
+        made = {tag: record for tag, record in self.made.items() if id(record) in needed}
+        self.made, self.size = made, sum([record.size for record in made.values()])
+        return made
+
+    def _make(self, tag: str, kind: str, position: int, problems: List[Tuple[int, int]]) -> MadeRecord:
         record = self._previous.get(tag)
         if record is None:
             record = _decode(tag, kind, self._limits)
             self.decoded += 1
         if self.size + record.size > self._limits.decompressed_bytes:
-            raise Overflow(position)
+            raise Overflow(position, problems)
         self.size += record.size
         self.made[tag] = record
         return record
@@ -168,7 +173,7 @@ def merge(records: Iterable[MadeRecord]) -> Tuple[Dict[str, str], Tuple[Optional
         if record.kind[0] == "t":
             if record.value:
                 metadata.update(record.value)
-        else:
+        elif record.kind[0] == "e":
             endpoints.append(record.value)
     return metadata, tuple(endpoints)
 
@@ -194,6 +199,9 @@ def decode_tags(tags: Iterable[Union[str, bytes]], *, limits: Limits = Limits(),
     try:
         resolved = Records(limits).resolve(texts[: limits.tags])
     except Overflow as overflow:
+        if strict and overflow.problems:
+            position, code = overflow.problems[0]
+            raise reasons.error(code, 0, f"[{position}]") from None
         raise reasons.error(reasons.LIMIT_DECOMPRESSED, 0, f"[{overflow.position}]") from None
     problems = resolved.problems
     if len(texts) > limits.tags:
