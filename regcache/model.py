@@ -183,7 +183,7 @@ class Stats(NamedTuple):
     other: int = 0
     #: Tags seen.
     tags: int = 0
-    #: Distinct tags that the snapshot holds.
+    #: Distinct go-micro tags that the snapshot holds.
     records: int = 0
     #: Tags that this decode had to unhex and inflate.
     decoded: int = 0

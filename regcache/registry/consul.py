@@ -249,7 +249,8 @@ class ConsulRegistry:
 
     def _translated(self, error: Exception, seconds: float, answered: bool) -> RegcacheError:
         if isinstance(error, urllib3_errors.NewConnectionError):  # a ConnectTimeoutError until urllib3 2
-            return Unavailable(f"{self.url} cannot be reached: {error}; is the agent running?")
+            reason = getattr(error.__cause__, "strerror", None) or error
+            return Unavailable(f"{self.url} cannot be reached: {reason}; is the agent running?")
         if isinstance(error, (urllib3_errors.TimeoutError, TimeoutError)):
             return Timeout(f"{self.url} did not answer to the end within {seconds:g} s")
         if isinstance(error, urllib3_errors.SSLError):

@@ -61,7 +61,7 @@ def _with_deadline(plain: socket.socket) -> _Socket:
 
 
 class _Response(http.client.HTTPResponse):
-    """Refuses a chunk of negative size: http.client would read on to the connection's end, without any cap."""
+    """Refuses a chunk of size -1: http.client (from 3.10 on) would read to the connection's end, without any cap."""
 
     def _safe_read(self, amt: int) -> bytes:
         if amt < 0:
@@ -100,7 +100,7 @@ def _unix_pool(path: str) -> urllib3.HTTPConnectionPool:
                 made.connect(path)
             except OSError as error:
                 made.close()
-                raise urllib3.exceptions.NewConnectionError(self, f"{path}: {error}") from error
+                raise urllib3.exceptions.NewConnectionError(self, str(error)) from error
             return made
 
     class UnixPool(urllib3.HTTPConnectionPool):

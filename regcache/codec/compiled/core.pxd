@@ -90,6 +90,7 @@ cdef extern from "records.h" nogil:
     void rc_table_free(rc_table *t)
     void rc_table_sweep(rc_table *t)
     size_t rc_table_bytes(const rc_table *t)
+    size_t rc_table_tags(const rc_table *t)
     void rc_records_init(uint64_t seed_a, uint64_t seed_b)
     ctypedef struct rc_workshop:
         rc_inflater inflater

@@ -61,6 +61,7 @@ typedef struct {
     uint8_t roles[RC_WANTED_DEPTH];
     uint8_t state;
     uint8_t member;                /* the place of the value at hand, or NOT_WANTED; see scan.c */
+    uint8_t skipped;               /* the place of the value that is being skipped, or NOT_WANTED */
     uint8_t is_key, collect, over, changed; /* the string at hand: a key? kept? too long? not just a slice? */
     uint8_t escape_digits, utf8_left, utf8_low, utf8_high;
     uint8_t number, negative, integer, overflow;

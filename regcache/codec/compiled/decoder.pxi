@@ -194,23 +194,33 @@ cdef class Decoder:
         try:
             for i in range(self.d.node_count):
                 old = self.match(&waiting[i], arena)
-                if old is not None and _same_node(old, &waiting[i], records, arena):
-                    node = old
-                    self.reused += 1
-                else:
+                if old is None:
                     node = _make_node(&waiting[i], records, arena, last)
-                    if old is None:
-                        self.added.append(node)
-                    elif old._records == NULL and old == node:  # it was made in Python, or unpickled
-                        node = old
-                        self.reused += 1
-                    else:
-                        self.changed.append(node)
+                    self.added.append(node)
+                else:
+                    node = self.kept(old, &waiting[i], records, arena, last)
                 self.nodes.append(node)
                 last = node
         finally:
             rc_decoder_taken(self.d, 0)
         return 0
+
+    cdef Node kept(self, Node old, const rc_node *n, rc_record **records, const uint8_t *arena, Node last):
+        """The old node where nothing has changed, else a new one."""
+        cdef Node node
+        if _same_fields(old, n, arena):
+            if _same_records(old, n, records):
+                self.reused += 1
+                return old
+            # Other tags may still say the same: in another order, compressed by another zlib.
+            node = _make_node(n, records, arena, last)
+            if old == node:
+                self.reused += 1
+                return old
+        else:
+            node = _make_node(n, records, arena, last)
+        self.changed.append(node)
+        return node
 
     cdef Node match(self, const rc_node *n, const uint8_t *arena):
         """The previous snapshot's node of the same Consul node and ID: of several, the first that is not taken."""
@@ -268,10 +278,11 @@ cdef class Decoder:
                 removed = [self.previous.nodes[i] for i in range(len(self.used)) if not self.used[i]]
             snapshot = <Snapshot>Snapshot.__new__(Snapshot)
             snapshot.memo = <Memo>Memo.__new__(Memo)
-            rc_table_sweep(&self.d.table)
+            if self.d.dropped or self.d.others:
+                rc_table_sweep(&self.d.table)  # what only those entries used
             stats = Stats(
                 body_bytes=self.d.consumed, entries=self.d.entries, dropped=self.d.dropped, other=self.d.others,
-                tags=self.d.tags, records=self.d.table.count, decoded=self.d.workshop.decoded,
+                tags=self.d.tags, records=rc_table_tags(&self.d.table), decoded=self.d.workshop.decoded,
                 record_bytes=rc_table_bytes(&self.d.table), reused=self.reused)
             snapshot.service = self.service
             if self.service is None:

@@ -54,6 +54,7 @@ cdef class Node:
     cdef rc_record *_meta_record
     cdef rc_record *_node_meta_record
     cdef rc_record *_version_record
+    cdef bint _given            # made in Python: what it says is not in records
     # Made on first use and then never changed (lazy.h); each owns a count.
     cdef void *_metadata
     cdef void *_endpoints
@@ -95,6 +96,7 @@ cdef class Node:
         self._status = <uint8_t>_STATUS.index(status)
         self._passing = weights.passing
         self._warning = weights.warning
+        self._given = True
         self.id = id
 
     def __dealloc__(self):
@@ -234,22 +236,27 @@ cdef bint _same_text(str have, const uint8_t *p, size_t n) except -1:
     return <size_t>size == n and memcmp(utf8, p, n) == 0
 
 
-cdef bint _same_node(Node node, const rc_node *n, rc_record **records, const uint8_t *arena) except -1:
-    """Does the node say what the registry says now? Records are compared by identity: equal ones are shared."""
-    cdef size_t i
-    if node._records == NULL and node._count != n.records or node._count != n.records:
-        return False
-    if (node._version_record != n.version or node._meta_record != n.meta or node._node_meta_record != n.node_meta
-            or node.port != n.port or node._status != n.status or node.critical != n.critical
+cdef bint _same_fields(Node node, const rc_node *n, const uint8_t *arena) except -1:
+    """Does the node say what the registry says now, apart from its tags?"""
+    if (node.port != n.port or node._status != n.status or node.critical != n.critical
             or node._passing != n.passing or node._warning != n.warning):
         return False
-    for i in range(n.records):
-        if node._records[i] != records[n.records_at + i]:
-            return False
     return (_same_text(node.id, arena + n.id.at, n.id.len) and _same_text(node.address, arena + n.address.at, n.address.len)
             and _same_text(node.node_name, arena + n.node_name.at, n.node_name.len)
             and _same_text(node.name, arena + n.name.at, n.name.len)
             and _same_text(node.datacenter, arena + n.datacenter.at, n.datacenter.len))
+
+
+cdef bint _same_records(Node node, const rc_node *n, rc_record **records) noexcept:
+    """Has it the same tags? Equal ones of two snapshots are one record."""
+    cdef size_t i
+    if (node._count != n.records or node._version_record != n.version or node._meta_record != n.meta
+            or node._node_meta_record != n.node_meta or node._given):
+        return False
+    for i in range(n.records):
+        if node._records[i] != records[n.records_at + i]:
+            return False
+    return True
 
 
 cdef str _shared(str last, const uint8_t *p, size_t n):

@@ -153,6 +153,14 @@ size_t rc_table_bytes(const rc_table *t)
     return sum;
 }
 
+size_t rc_table_tags(const rc_table *t)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < t->size; i++)
+        if (t->slots[i] != NULL && t->slots[i]->kind != RC_K_FOREIGN && t->slots[i]->kind != RC_K_META) n++;
+    return n;
+}
+
 /* ---- one tag ---- */
 
 void rc_workshop_free(rc_workshop *w)

@@ -37,6 +37,8 @@ void rc_table_free(rc_table *t);
 /* Gives up the records that nobody but the table holds. */
 void rc_table_sweep(rc_table *t);
 size_t rc_table_bytes(const rc_table *t);
+/* How many of the records are go-micro's tags. */
+size_t rc_table_tags(const rc_table *t);
 
 /* The seed of the hash; once for the process, before any decoding. */
 void rc_records_init(uint64_t seed_a, uint64_t seed_b);

@@ -60,7 +60,8 @@ static int container_place(const rc_decoder *d)
 /* The place to name in an error: the value's, while there is one that is wanted. */
 static int place(const rc_decoder *d, int in_value)
 {
-    return in_value && d->depth == d->wanted && d->member != NOT_WANTED ? d->member : container_place(d);
+    if (d->depth > d->wanted) return d->skipped != NOT_WANTED ? d->skipped : container_place(d);
+    return in_value && d->member != NOT_WANTED ? d->member : container_place(d);
 }
 
 static int member_of(int role, const uint8_t *k, size_t n)
@@ -473,10 +474,12 @@ value:
     case '{':
     case '[': {
         int list = *p == '[';
+        size_t wanted = d->wanted;
         if (d->depth >= d->nesting) FAIL(RC_LIMIT_NESTING, p, 1);
         if (list) d->kinds[d->depth >> 3] &= (uint8_t) ~(1u << (d->depth & 7));
         else d->kinds[d->depth >> 3] |= (uint8_t)(1u << (d->depth & 7));
         if (d->member != NOT_WANTED) CALL(list ? open_list(d, role, d->member, AT(p)) : open_object(d, role, d->member, AT(p)));
+        if (d->depth == wanted && d->wanted == wanted) d->skipped = d->member; /* skipped from here on */
         d->depth++;
         role = role_of(d);
         p++;
@@ -795,7 +798,7 @@ failed:
 
 int rc_scan_end(rc_decoder *d)
 {
-    int in_value = d->state == S_VALUE || d->state == S_NUMBER || d->state == S_LITERAL ||
+    int in_value = d->state == S_NUMBER || d->state == S_LITERAL ||
                    ((d->state == S_STRING || d->state == S_ESCAPE || d->state == S_ESCAPE_HEX || d->state == S_UTF8) &&
                     !d->is_key);
     if (d->error.code != RC_OK) return d->error.code;
