@@ -37,5 +37,6 @@ def backends() -> List[Any]:
     """All backends, for tests that compare them."""
     return [backend(name) for name in BACKENDS]
 
+
 #: Real Consul agents, for the tests that ask for one.
 pytest_plugins = ["tests.consul"]

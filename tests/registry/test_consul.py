@@ -244,14 +244,14 @@ def test_chunks_that_are_broken(framed: bytes) -> None:
 
 
 def test_a_chunk_of_negative_size_does_not_get_around_the_cap() -> None:
-    """http.client takes -1 as a size, and would then read to the connection's end."""
+    """http.client takes -1 as a size; from CPython 3.10 on it would then read to the connection's end."""
 
     def endless(connection: socket.socket, request: bytes) -> None:
         connection.sendall(chunked(b"-1\r\n"))
         while True:
             connection.sendall(b" " * 65536)
 
-    raises(endless, ProtocolError, "a chunk of -1 bytes", max_bytes=100_000)
+    raises(endless, ProtocolError, "badly framed", max_bytes=100_000)
 
 
 def test_whole_bodies_in_both_framings() -> None:

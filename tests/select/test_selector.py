@@ -58,7 +58,7 @@ def test_the_timeout_is_handed_on() -> None:
 
 
 def test_random_is_even() -> None:
-    """Chi-square over 10 nodes: above 33.7 in one of 10,000 runs of a fair choice. The seed makes it always the same."""
+    """Chi-square over 10 nodes: above 33.7 in one of 10,000 runs of a fair choice."""
     selector = Selector("greeter", Source(*map(node, range(10))), strategy=Random(random.Random(1).random))
     counts = Counter(picks(selector, 10_000))
     assert sum((counts[str(n)] - 1000) ** 2 / 1000 for n in range(10)) < 33.7
