@@ -80,6 +80,8 @@ class Decoder:
         self._entry_offset = 0
         #: The records of the nodes kept, a tuple each.
         self._used: Set[Tuple[MadeRecord, ...]] = set()
+        #: The foreign tags and Meta objects of the nodes kept, for the statistics.
+        self._others: Set[Any] = set()
         self._nodes: List[Node] = []
         self._warnings: List[DecodeWarning] = []
         self._warning_count = 0
@@ -354,6 +356,11 @@ class Decoder:
         if len(self._nodes) >= self._limits.nodes:
             self._fail(reasons.LIMIT_NODES, self._entry_offset, f"[{self._entries}]")
         self._used.add(resolved.records)
+        if resolved.foreign:
+            self._others.update(resolved.foreign)
+        for mapping in (meta, node_meta):
+            if mapping:
+                self._others.add(tuple(mapping.items()))
         maintenance = False
         critical = False
         status = "passing"
@@ -413,7 +420,7 @@ class Decoder:
                 dropped=self._dropped,
                 other=self._other,
                 tags=self._tags,
-                records=len(made),
+                records=len(made) + len(self._others),
                 decoded=self._records.decoded,
                 record_bytes=self._records.size,
                 reused=self._reused,

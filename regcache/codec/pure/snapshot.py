@@ -90,6 +90,8 @@ class Node(_Frozen):
         node_meta: Optional[Mapping[str, str]] = None,
         weights: Weights = Weights(),
     ) -> None:
+        if hasattr(self, "id"):
+            raise TypeError("a Node is immutable")
         for what, text in (("id", id), ("address", address), ("version", version), ("status", status), ("name", name),
                            ("node_name", node_name), ("datacenter", datacenter)):  # fmt: skip
             if not isinstance(text, str):
@@ -98,21 +100,31 @@ class Node(_Frozen):
             raise TypeError(f"port must be an int, not {type(port).__name__}")
         if status not in _STATUSES:
             raise ValueError(f"status must be one of {', '.join(_STATUSES)}, not {status!r}")
+        if not -(2**63) <= port < 2**63:
+            raise OverflowError(f"port does not fit into 64 bits: {port}")
         if isinstance(tags, str):
             raise TypeError("tags must be an iterable of str, not str")
+        tags = tuple(tags)
+        for tag in tags:
+            if not isinstance(tag, str):
+                raise TypeError(f"tags must be str, not {type(tag).__name__}")
+        endpoints = tuple(endpoints)
+        for endpoint in endpoints:
+            if endpoint is not None and not isinstance(endpoint, Endpoint):
+                raise TypeError(f"endpoints must be Endpoint objects, not {type(endpoint).__name__}")
         _set(self, "id", id)
         _set(self, "address", address)
         _set(self, "port", port)
         _set(self, "_metadata", _view(metadata))
         _set(self, "version", version)
-        _set(self, "_endpoints", tuple(endpoints))
+        _set(self, "_endpoints", endpoints)
         _set(self, "_records", None)
         _set(self, "status", status)
         _set(self, "critical", bool(critical))
         _set(self, "name", name)
         _set(self, "node_name", node_name)
         _set(self, "datacenter", datacenter)
-        _set(self, "tags", tuple(tags))
+        _set(self, "tags", tags)
         _set(self, "meta", _view(meta))
         _set(self, "node_meta", _view(node_meta))
         _set(self, "weights", Weights(*weights))
@@ -250,7 +262,13 @@ def _is_ipv4(address: str) -> bool:
 
 
 def _view(mapping: Optional[Mapping[str, str]]) -> Mapping[str, str]:
-    return MappingProxyType(dict(mapping)) if mapping else EMPTY
+    if not mapping:
+        return EMPTY  # type: ignore[no-any-return]
+    made = dict(mapping)
+    for key, value in made.items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            raise TypeError("metadata and meta must map str to str")
+    return MappingProxyType(made)
 
 
 class Snapshot(_Frozen):
@@ -295,6 +313,8 @@ class Snapshot(_Frozen):
         removed: Iterable[Node] = (),
         stats: Stats = Stats(),
     ) -> None:
+        if hasattr(self, "nodes"):
+            raise TypeError("a Snapshot is immutable")
         if not isinstance(service, str):
             raise TypeError(f"service must be a str, not {type(service).__name__}")
         all_nodes = tuple(nodes)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Optional, Union
 
-from ...errors import DecodeError
-from .. import reasons
+from ...errors import DecodeError, LimitExceeded
 
 __all__ = ["Unzstd"]
 
@@ -74,6 +73,6 @@ class Unzstd:
         self._read += len(piece)
         self._written += len(out)
         if self._max_output is not None and self._written > self._max_output:
-            self._failed = reasons.error(reasons.LIMIT_BODY, self._max_output, "")
+            self._failed = LimitExceeded("decompresses to more bytes than allowed", self._read, limit="max_output")
             raise self._failed
         return out
