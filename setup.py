@@ -219,6 +219,8 @@ class BuildExt(build_ext):
         compile_args = ["-O3", "-std=c11", "-fvisibility=hidden", "-Wall", "-Wextra"]
         # What Cython's C is full of, and what is harmless.
         compile_args += ["-Wno-unused-parameter", "-Wno-missing-field-initializers", "-Wno-cast-function-type"]
+        if "-g" not in os.environ.get("CFLAGS", "").split():
+            compile_args.append("-g0")  # Python's own flags ask for debugging information, most of the file.
         link_args: List[str] = []
         if switch("REGCACHE_WERROR"):
             compile_args.append("-Werror")
