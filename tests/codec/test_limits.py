@@ -109,6 +109,13 @@ def test_a_string_that_is_not_read_may_be_long(codec: Any) -> None:
     assert codec.decode(body, limits=Limits(string_bytes=10)).warning_count == 0
 
 
+def test_a_limit_on_strings_does_not_hide_members(codec: Any) -> None:
+    """The names of members are not kept, so they may be longer."""
+    body = b'[{"Node":{"Datacenter":"d"},"Service":{"Address":"h","Weights":{"Passing":5}}}]'
+    (node,) = codec.decode(body, limits=Limits(string_bytes=1))
+    assert (node.address, node.datacenter, node.weights.passing) == ("h", "d", 5)
+
+
 def test_64_mib_from_130_kb_costs_kilobytes(codec: Any) -> None:
     """A tag of 130 KB that holds 64 MiB (go-micro allocates 439 MiB for one such), and the good tags beside it."""
     tag = build.packed("t", b'{"k":"' + b"a" * (64 * 1024 * 1024) + b'"}')
