@@ -7,6 +7,7 @@ the snapshot without ever waiting.
 from __future__ import annotations
 
 from . import codec
+from .cache import Cache, connect
 from .codec import Decoder, Node, Snapshot, decode
 from .errors import (
     AccessDenied,
@@ -24,17 +25,23 @@ from .errors import (
 )
 from .limits import Limits
 from .model import DecodeWarning, Endpoint, Record, Service, Stats, Value, Weights
+from .registry import ConsulRegistry, FileRegistry, MemoryRegistry
+from .select import Selector, label, version
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AccessDenied",
+    "Cache",
+    "ConsulRegistry",
     "DecodeError",
     "DecodeWarning",
     "Decoder",
     "Endpoint",
+    "FileRegistry",
     "LimitExceeded",
     "Limits",
+    "MemoryRegistry",
     "Node",
     "NoneAvailable",
     "NotFound",
@@ -43,6 +50,7 @@ __all__ = [
     "Record",
     "RegcacheError",
     "RequestError",
+    "Selector",
     "ServerError",
     "Service",
     "Snapshot",
@@ -52,5 +60,8 @@ __all__ = [
     "Value",
     "Weights",
     "codec",
+    "connect",
     "decode",
+    "label",
+    "version",
 ]

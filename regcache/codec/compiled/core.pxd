@@ -195,7 +195,7 @@ cdef extern from "decoder.h" nogil:
     void rc_decoder_leave(rc_decoder *d)
     int rc_scan(rc_decoder *d, const uint8_t *data, size_t n, size_t pause, size_t *used)
     int rc_scan_end(rc_decoder *d)
-    void rc_decoder_taken(rc_decoder *d, size_t taken)
+    void rc_decoder_taken(rc_decoder *d)
     void rc_entry_begin(rc_decoder *d, uint64_t offset)
     int rc_entry_tag(rc_decoder *d, const uint8_t *tag, size_t n, int over, uint64_t offset)
 

@@ -15,7 +15,7 @@ typedef struct {
 
 enum rc_status { RC_PASSING, RC_WARNING, RC_CRITICAL, RC_MAINTENANCE };
 
-/* A finished node, or the one being read. Its records are held (counted). */
+/* A finished node, or the one being read. Its records are the table's. */
 typedef struct {
     rc_span id, name, address, node_name, node_address, datacenter;
     int64_t port, passing, warning;
@@ -44,6 +44,7 @@ typedef struct {
 /* ---- the decoder ---- */
 
 #define RC_WANTED_DEPTH 6
+#define RC_HINTS 64
 
 typedef struct {
     /* limits and choices */
@@ -67,6 +68,7 @@ typedef struct {
     uint8_t number, negative, integer, overflow;
     uint8_t literal, literal_at;
     uint32_t escape, high;         /* digits so far; a high surrogate that waits for its low one */
+    size_t text_limit;             /* of the string at hand */
     uint64_t number_value;
     uint64_t value_offset;         /* where the value at hand, or its string, begins */
     rc_buf text;                   /* a string that is cut or has escapes */
@@ -88,10 +90,13 @@ typedef struct {
     int map_code;
     uint64_t map_offset;
     uint8_t map_place;
+    const uint8_t *tags_text;      /* Service.Tags as written, if all of it is in this chunk; see scan.c */
+    size_t tags_text_len;
 
     /* results */
     rc_table table;
     const rc_table *previous;      /* borrowed; or NULL */
+    rc_record *hints[RC_HINTS];    /* of the table: what the tag in this place was in the entry before */
     rc_workshop workshop;
     rc_buf arena, nodes, records;  /* text; rc_node[]; rc_record *[] */
     size_t node_count;             /* in `nodes` */
@@ -117,9 +122,8 @@ int rc_scan(rc_decoder *d, const uint8_t *data, size_t n, size_t pause, size_t *
 /* The end of the body. */
 int rc_scan_end(rc_decoder *d);
 
-/* The first `taken` nodes were taken, their counts are the caller's; the others are given up. The text and the list
-   of all of them go, the entry at hand stays. */
-void rc_decoder_taken(rc_decoder *d, size_t taken);
+/* The nodes were taken: their text and their list go, the entry at hand stays. */
+void rc_decoder_taken(rc_decoder *d);
 
 /* ---- what the scanner tells about the entry at hand (entry.c); RC_OK or a fatal code left in d->error ---- */
 

@@ -202,7 +202,7 @@ cdef class Decoder:
                 self.nodes.append(node)
                 last = node
         finally:
-            rc_decoder_taken(self.d, 0)
+            rc_decoder_taken(self.d)
         return 0
 
     cdef Node kept(self, Node old, const rc_node *n, rc_record **records, const uint8_t *arena, Node last):

@@ -9,35 +9,9 @@ rc_decoder *rc_decoder_new(void)
     return d;
 }
 
-static void release(rc_record **r)
-{
-    if (*r != NULL) rc_record_release(*r);
-    *r = NULL;
-}
-
-static void release_node(rc_node *n)
-{
-    release(&n->version);
-    release(&n->meta);
-    release(&n->node_meta);
-}
-
-static rc_record **records(const rc_decoder *d) { return (rc_record **)(void *)d->records.data; }
-
-static void drop_records(rc_decoder *d, size_t from)
-{
-    size_t n = d->records.len / sizeof(rc_record *);
-    for (size_t i = from; i < n; i++) rc_record_release(records(d)[i]);
-    d->records.len = from * sizeof(rc_record *);
-}
-
 void rc_decoder_free(rc_decoder *d)
 {
     if (d == NULL) return;
-    rc_node *nodes = (rc_node *)(void *)d->nodes.data;
-    for (size_t i = 0; i < d->node_count; i++) release_node(&nodes[i]);
-    release_node(&d->node);
-    drop_records(d, 0);
     rc_table_free(&d->table);
     rc_workshop_free(&d->workshop);
     rc_buf *all[] = {&d->service, &d->text, &d->map, &d->arena, &d->nodes, &d->records, &d->problems, &d->notes};
@@ -60,13 +34,8 @@ int rc_decoder_enter(rc_decoder *d)
 
 void rc_decoder_leave(rc_decoder *d) { __atomic_store_n(&d->busy, 0, __ATOMIC_RELEASE); }
 
-void rc_decoder_taken(rc_decoder *d, size_t taken)
+void rc_decoder_taken(rc_decoder *d)
 {
-    rc_node *all = (rc_node *)(void *)d->nodes.data;
-    for (size_t i = taken; i < d->node_count; i++) {
-        release_node(&all[i]);
-        for (size_t j = 0; j < all[i].records; j++) rc_record_release(records(d)[all[i].records_at + j]);
-    }
     /* what the entry at hand has so far moves to the front */
     size_t held = d->arena.len - d->arena_base;
     if (d->arena_base) {
@@ -78,10 +47,10 @@ void rc_decoder_taken(rc_decoder *d, size_t taken)
         d->arena.len = held;
         d->arena_base = 0;
     }
-    size_t n = d->records.len / sizeof(rc_record *) - d->records_base;
     if (d->records_base) {
-        memmove(records(d), records(d) + d->records_base, n * sizeof(rc_record *));
-        d->records.len = n * sizeof(rc_record *);
+        size_t done = d->records_base * sizeof(rc_record *);
+        memmove(d->records.data, d->records.data + done, d->records.len - done);
+        d->records.len -= done;
         d->records_base = 0;
     }
     d->nodes.len = 0;
@@ -131,8 +100,8 @@ int rc_entry_warn(rc_decoder *d, int code, int place, uint64_t offset)
 
 void rc_entry_reset_tags(rc_decoder *d)
 {
-    drop_records(d, d->records_base);
-    release(&d->node.version);
+    d->records.len = d->records_base * sizeof(rc_record *);
+    d->node.version = NULL;
     d->node.version_found = 0;
     d->version_done = d->too_many_tags = 0;
     d->endpoint_format = d->metadata_format = 0;
@@ -142,7 +111,7 @@ void rc_entry_reset_tags(rc_decoder *d)
 void rc_entry_reset_service(rc_decoder *d)
 {
     rc_entry_reset_tags(d);
-    release(&d->node.meta);
+    d->node.meta = NULL;
     memset(&d->node.id, 0, sizeof d->node.id);
     memset(&d->node.name, 0, sizeof d->node.name);
     memset(&d->node.address, 0, sizeof d->node.address);
@@ -153,7 +122,7 @@ void rc_entry_reset_service(rc_decoder *d)
 
 void rc_entry_reset_node(rc_decoder *d)
 {
-    release(&d->node.node_meta);
+    d->node.node_meta = NULL;
     memset(&d->node.node_name, 0, sizeof d->node.node_name);
     memset(&d->node.node_address, 0, sizeof d->node.node_address);
     memset(&d->node.datacenter, 0, sizeof d->node.datacenter);
@@ -188,10 +157,7 @@ void rc_entry_check_end(rc_decoder *d)
 /* Lists of the entry are undone. */
 static void forget(rc_decoder *d)
 {
-    drop_records(d, d->records_base);
-    release(&d->node.version);
-    release(&d->node.meta);
-    release(&d->node.node_meta);
+    d->records.len = d->records_base * sizeof(rc_record *);
     d->arena.len = d->arena_base;
     d->problems.len = d->warnings_base * sizeof(rc_problem);
     d->warning_count = d->warned;
@@ -266,8 +232,8 @@ int rc_entry_end(rc_decoder *d)
     if (rc_buf_put(&d->nodes, &d->node, sizeof d->node) < 0)
         return rc_fatal(d, RC_NO_MEMORY, RC_P_ENTRY, d->entry_offset);
     d->node_count++;
-    memset(&d->node, 0, sizeof d->node); /* its records are the finished node's now */
     /* between entries nothing is at hand */
+    memset(&d->node, 0, sizeof d->node);
     d->arena_base = d->arena.len;
     d->records_base = d->records.len / sizeof(rc_record *);
     return RC_OK;
@@ -311,33 +277,32 @@ int rc_entry_tag(rc_decoder *d, const uint8_t *tag, size_t n, int over, uint64_t
             *format = tag[1];
         }
     }
-    int fresh;
-    rc_record *r = rc_records_find(&d->table, d->previous, &d->workshop, kind, tag, n, &fresh);
-    if (r == NULL) return rc_fatal(d, RC_NO_MEMORY, RC_P_TAG, offset);
+    /* Most nodes have the tags of the node before them, the long ones in the same places: compare before hashing. */
+    rc_record **hint = d->tag < RC_HINTS ? &d->hints[d->tag] : NULL;
+    rc_record *r = hint != NULL ? *hint : NULL;
+    if (r == NULL || r->kind != kind || r->key_len != n || memcmp(r->bytes, tag, n) != 0) {
+        r = rc_records_find(&d->table, d->previous, &d->workshop, kind, tag, n);
+        if (r == NULL) return rc_fatal(d, RC_NO_MEMORY, RC_P_TAG, offset);
+        if (hint != NULL) *hint = r;
+    }
     if (d->workshop.total > d->decompressed_bytes) return rc_fatal(d, RC_LIMIT_DECOMPRESSED, RC_P_TAG, offset);
     if (kind == RC_K_VERSION) d->node.version_found = 1;
     if (r->code != RC_OK) return rc_entry_warn(d, r->code, RC_P_TAG, offset);
     if (kind == RC_K_VERSION) {
-        rc_record_hold(r);
         d->node.version = r;
         return RC_OK;
     }
-    if (rc_buf_put(&d->records, &r, sizeof(rc_record *)) < 0) return rc_fatal(d, RC_NO_MEMORY, RC_P_TAG, offset);
-    rc_record_hold(r);
-    return RC_OK;
+    return rc_buf_put(&d->records, &r, sizeof(rc_record *)) < 0 ? rc_fatal(d, RC_NO_MEMORY, RC_P_TAG, offset) : RC_OK;
 }
 
 int rc_entry_map_end(rc_decoder *d)
 {
     rc_record **slot = d->map_place == RC_P_META ? &d->node.meta : &d->node.node_meta;
-    release(slot);
+    *slot = NULL;
     if (d->map_code != RC_OK) return rc_entry_warn(d, d->map_code, d->map_place, d->map_offset);
     if (d->map.len == 0) return RC_OK;
-    int fresh;
-    rc_record *r =
-        rc_records_find(&d->table, d->previous, &d->workshop, RC_K_META, d->map.data, d->map.len, &fresh);
+    rc_record *r = rc_records_find(&d->table, d->previous, &d->workshop, RC_K_META, d->map.data, d->map.len);
     if (r == NULL) return rc_fatal(d, RC_NO_MEMORY, d->map_place, d->map_offset);
-    rc_record_hold(r);
     *slot = r;
     return RC_OK;
 }

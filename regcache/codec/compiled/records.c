@@ -213,13 +213,11 @@ static int decode(rc_workshop *w, int kind, const uint8_t *tag, size_t n, const 
 }
 
 rc_record *rc_records_find(rc_table *table, const rc_table *previous, rc_workshop *w, int kind, const uint8_t *tag,
-                           size_t n, int *fresh)
+                           size_t n)
 {
     uint64_t hash = hash_bytes(tag, n, kind);
     rc_record *r = lookup(table, hash, kind, tag, n);
-    *fresh = 0;
     if (r != NULL) return r;
-    *fresh = 1;
     r = lookup(previous, hash, kind, tag, n);
     if (r != NULL) {
         rc_record_hold(r);

@@ -57,8 +57,8 @@ void rc_workshop_free(rc_workshop *w);
 size_t rc_workshop_bytes(const rc_workshop *w);
 
 /* The record of a tag of this kind: from `table`, else from `previous` (or NULL), else decoded; it is then in
-   `table`. NULL: out of memory. The caller does not own a count. `fresh` says that `table` did not have it. */
+   `table`, which owns it. NULL: out of memory. */
 rc_record *rc_records_find(rc_table *table, const rc_table *previous, rc_workshop *w, int kind, const uint8_t *tag,
-                           size_t n, int *fresh);
+                           size_t n);
 
 #endif

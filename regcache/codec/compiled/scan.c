@@ -31,6 +31,9 @@ enum role {
 #define NOT_WANTED 255
 #define PLACE_OF_ELEMENT RC_P_ENTRY
 
+/* No member that is wanted has a longer name, however it is written. */
+#define LONGEST_KEY 64
+
 enum number_state { N_MINUS, N_ZERO, N_INT, N_POINT, N_FRACTION, N_E, N_SIGN, N_EXPONENT };
 
 static const char *const words[] = {"true", "false", "null"};
@@ -303,13 +306,8 @@ static int null_value(rc_decoder *d, int role)
             d->over = 0;
             return map_put(d, NULL, 0, d->value_offset);
         }
-        if (d->member == RC_P_META) {
-            if (d->node.meta != NULL) rc_record_release(d->node.meta);
-            d->node.meta = NULL;
-        } else {
-            if (d->node.node_meta != NULL) rc_record_release(d->node.node_meta);
-            d->node.node_meta = NULL;
-        }
+        if (d->member == RC_P_META) d->node.meta = NULL;
+        else d->node.node_meta = NULL;
         break;
     default: break; /* a null entry has no Service; null tags and checks say nothing */
     }
@@ -345,11 +343,6 @@ static int close_wanted(rc_decoder *d)
     while (p < end && *p <= ' ' && SPACE(*p)) \
     p++
 
-static size_t text_limit(const rc_decoder *d)
-{
-    return !d->is_key && d->member == RC_P_TAG ? d->tag_bytes : d->string_bytes;
-}
-
 /* Keeps the plain bytes of a string that cannot be a slice of the chunk. */
 static int collect(rc_decoder *d, const uint8_t *from, size_t n)
 {
@@ -358,7 +351,7 @@ static int collect(rc_decoder *d, const uint8_t *from, size_t n)
         d->high = 0;
         if (rc_buf_put(&d->text, "\xef\xbf\xbd", 3) < 0) return -1;
     }
-    if (d->text.len + n > text_limit(d)) {
+    if (d->text.len + n > d->text_limit) {
         d->over = 1;
         d->collect = 0;
         d->text.len = 0;
@@ -379,7 +372,7 @@ static int collect_rune(rc_decoder *d, uint32_t rune)
     }
     if (rune >= 0xd800 && rune < 0xdc00) d->high = rune; /* its low half may follow */
     else if (rc_put_rune(&d->text, rune) < 0) return -1;
-    if (d->text.len > text_limit(d)) {
+    if (d->text.len > d->text_limit) {
         d->over = 1;
         d->collect = 0;
         d->text.len = 0;
@@ -393,7 +386,7 @@ static int collect_end(rc_decoder *d)
     if (!d->high) return 0;
     d->high = 0;
     if (d->collect && rc_buf_put(&d->text, "\xef\xbf\xbd", 3) < 0) return -1;
-    if (d->text.len > text_limit(d)) d->over = 1;
+    if (d->text.len > d->text_limit) d->over = 1;
     return 0;
 }
 
@@ -401,8 +394,10 @@ int rc_scan(rc_decoder *d, const uint8_t *data, size_t n, size_t pause, size_t *
 {
     const uint8_t *p = data, *end = data + n, *from = data, *q;
     const uint64_t base = d->consumed;
+    const uint8_t *tags_begin = NULL;
     int role, over_limit = 0;
     *used = 0;
+    d->tags_text = NULL; /* it points into the chunk before */
     if (d->error.code != RC_OK) return d->error.code;
     if (n > d->body_bytes - base) { /* what fits is still read: an error in it comes first */
         end = data + (size_t)(d->body_bytes - base);
@@ -470,12 +465,23 @@ value:
     case '"':
         d->is_key = 0;
         d->collect = d->member != NOT_WANTED;
+        d->text_limit = d->member == RC_P_TAG ? d->tag_bytes : d->string_bytes;
         goto string_begins;
     case '{':
     case '[': {
         int list = *p == '[';
         size_t wanted = d->wanted;
         if (d->depth >= d->nesting) FAIL(RC_LIMIT_NESTING, p, 1);
+        if (d->member == RC_P_TAGS) {
+            tags_begin = p;
+        } else if (role == ROLE_TAGS) {
+            tags_begin = NULL; /* only a list without brackets inside is as valid at any depth */
+        } else if (role == ROLE_CHECK && d->member == NOT_WANTED && list && d->tags_text != NULL &&
+                   (size_t)(end - p) >= d->tags_text_len && memcmp(p, d->tags_text, d->tags_text_len) == 0) {
+            /* Checks[].ServiceTags repeats Service.Tags to the letter, which was found valid a moment ago. */
+            p += d->tags_text_len;
+            goto value_ends;
+        }
         if (list) d->kinds[d->depth >> 3] &= (uint8_t) ~(1u << (d->depth & 7));
         else d->kinds[d->depth >> 3] |= (uint8_t)(1u << (d->depth & 7));
         if (d->member != NOT_WANTED) CALL(list ? open_list(d, role, d->member, AT(p)) : open_object(d, role, d->member, AT(p)));
@@ -531,6 +537,7 @@ key:
     if (*p != '"') FAIL(RC_BAD_KEY, p, 0);
     d->is_key = 1;
     d->collect = role != ROLE_SKIP;
+    d->text_limit = role == ROLE_META || role == ROLE_NODE_META ? d->string_bytes : LONGEST_KEY;
 
 string_begins:
     d->value_offset = AT(p);
@@ -596,7 +603,7 @@ string:
             if (collect(d, from, len) < 0 || collect_end(d) < 0) FAIL(RC_NO_MEMORY, q, !d->is_key);
             text = d->text.data;
             len = d->text.len;
-        } else if (len > text_limit(d)) {
+        } else if (len > d->text_limit) {
             d->over = 1;
         }
         if (d->over) len = 0;
@@ -772,6 +779,10 @@ comma:
 
 close:
     p++;
+    if (role == ROLE_TAGS && tags_begin != NULL) {
+        d->tags_text = tags_begin;
+        d->tags_text_len = (size_t)(p - tags_begin);
+    }
     if (d->depth == d->wanted) CALL(close_wanted(d));
     d->depth--;
     role = role_of(d);

@@ -191,9 +191,8 @@ const int8_t rc_hex_value[256] = {
 };
 #undef X
 
-int rc_key_is(const uint8_t *key, size_t n, const char *name, size_t name_len)
+int rc_key_folds(const uint8_t *key, size_t n, const char *name, size_t name_len)
 {
-    if (n == name_len && memcmp(key, name, n) == 0) return 1;
     size_t i = 0, j = 0;
     while (i < n && j < name_len) {
         uint8_t c = key[i], want = (uint8_t)name[j];

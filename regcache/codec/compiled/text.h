@@ -51,7 +51,15 @@ int rc_put_rune(rc_buf *out, uint32_t rune);
 extern const int8_t rc_hex_value[256];
 
 /* Is the key this name, by Go's rule: ASCII letters in any case, U+017F for s, U+212A for k? `name` is ASCII. */
-int rc_key_is(const uint8_t *key, size_t n, const char *name, size_t name_len);
+int rc_key_folds(const uint8_t *key, size_t n, const char *name, size_t name_len);
+
+/* Nearly every key is the name itself, or begins otherwise; only the rest is folded. Folding makes no key shorter. */
+static inline int rc_key_is(const uint8_t *key, size_t n, const char *name, size_t name_len)
+{
+    if (n == name_len && memcmp(key, name, name_len) == 0) return 1;
+    if (n < name_len || (((key[0] ^ (uint8_t)name[0]) & 0xdf) != 0 && key[0] < 0x80)) return 0;
+    return rc_key_folds(key, n, name, name_len);
+}
 #define RC_KEY(key, n, literal) rc_key_is((key), (n), (literal), sizeof(literal) - 1)
 
 #endif

@@ -80,8 +80,6 @@ class Decoder:
         self._entry_offset = 0
         #: The records of the nodes kept, a tuple each.
         self._used: Set[Tuple[MadeRecord, ...]] = set()
-        #: The foreign tags and Meta objects of the nodes kept, for the statistics.
-        self._others: Set[Any] = set()
         self._nodes: List[Node] = []
         self._warnings: List[DecodeWarning] = []
         self._warning_count = 0
@@ -192,8 +190,6 @@ class Decoder:
             elif broken:
                 c = "\ufffd"
             else:
-                if self._state == _VALUE:
-                    path = f"[{self._entries}]"
                 break
             state = self._state
             if state == _AFTER:
@@ -356,11 +352,6 @@ class Decoder:
         if len(self._nodes) >= self._limits.nodes:
             self._fail(reasons.LIMIT_NODES, self._entry_offset, f"[{self._entries}]")
         self._used.add(resolved.records)
-        if resolved.foreign:
-            self._others.update(resolved.foreign)
-        for mapping in (meta, node_meta):
-            if mapping:
-                self._others.add(tuple(mapping.items()))
         maintenance = False
         critical = False
         status = "passing"
@@ -393,7 +384,9 @@ class Decoder:
 
     def _snapshot(self, index: int, taken: Optional[float]) -> Snapshot:
         nodes = tuple(self._nodes)
-        made = self._records.keep_only(self._used)
+        made = self._records.made
+        if self._dropped or self._other:
+            made = self._records.keep_only(self._used)  # not what only those entries used
         removed: List[Node] = []
         if self._previous is not None:
             # What is left of the old nodes, in their order.
@@ -420,7 +413,7 @@ class Decoder:
                 dropped=self._dropped,
                 other=self._other,
                 tags=self._tags,
-                records=len(made) + len(self._others),
+                records=len(made),
                 decoded=self._records.decoded,
                 record_bytes=self._records.size,
                 reused=self._reused,

@@ -246,7 +246,7 @@ class EntryScanner(Reader):
                 put("", at)
             elif bad is None:
                 bad = reasons.WANT_STRING, at
-            return self._skip(at, named=False)
+            return self._skip(at)
 
         end = self._members(pos, member)
         if bad is not None:

@@ -23,9 +23,31 @@ def inflate(data: bytes, limits: Limits) -> bytes:
     try:
         out = stream.decompress(data, allowed + 1)
     except zlib.error:
-        raise BadRecord(reasons.ZLIB_CORRUPT) from None
-    if len(out) > allowed:
+        if not _too_large_first(data, allowed):
+            raise BadRecord(reasons.ZLIB_CORRUPT) from None
+        too_large = True
+    else:
+        too_large = len(out) > allowed
+    if too_large:
         raise BadRecord(reasons.LIMIT_RECORD if limits.record_bytes <= by_ratio else reasons.LIMIT_RATIO)
     if not stream.eof:
         raise BadRecord(reasons.ZLIB_TRUNCATED)
     return out
+
+
+def _too_large_first(data: bytes, allowed: int) -> bool:
+    """Does a corrupt stream yield a byte too many before it is found to be corrupt?
+
+    :mod:`zlib` throws away what a call wrote before it failed, so the last steps are made one byte at a time.
+    """
+    stream = zlib.decompressobj()
+    try:
+        if len(stream.decompress(data, allowed)) < allowed:
+            return False
+        rest = stream.unconsumed_tail
+        for i in range(len(rest)):
+            if stream.decompress(rest[i : i + 1], 1):
+                return True
+    except zlib.error:
+        pass
+    return False

@@ -64,7 +64,7 @@ class Reader:
         def member(key: str, at_key: int, at: int) -> int:
             found = wanted.get(fold(key))
             if found is None:
-                return self._skip(at, named=False)
+                return self._skip(at)
             path.append("." + found[0])
             end = found[1](at)
             path.pop()
@@ -85,6 +85,7 @@ class Reader:
                 if self._at(colon) != 0x3A:
                     self._fail(reasons.BAD_COLON, colon)
                 at = self._space(colon + 1)
+                self._at(at)  # the path names a value once it has begun
                 pos = self._space(member(self._unescape(pos, end), pos, at))
                 c = self._at(pos)
                 if c == 0x7D:
@@ -102,6 +103,7 @@ class Reader:
         index = 0
         if self._at(pos) != 0x5D:
             while True:
+                self._at(pos)
                 self._path.append(f"[{index}]")
                 pos = self._space(element(pos, index))
                 self._path.pop()
@@ -115,23 +117,17 @@ class Reader:
         self._depth -= 1
         return pos + 1
 
-    def _skip(self, pos: int, *, named: bool = True) -> int:
-        """Any value, checked but not kept; returns the position after it. Iterative: depth costs one byte a level.
-
-        ``named``: the path ends with this value. Inside its brackets it ends before it, as nothing there is wanted.
-        """
+    def _skip(self, pos: int) -> int:
+        """Any value, checked but not kept; returns the position after it. Iterative: depth costs one byte a level."""
         data = self._data
         opened = bytearray()
         base = self._depth
-        own = ""
         while True:
             c = self._at(pos)
             if c == 0x22:
                 pos = self._string(pos)
             elif c == 0x7B or c == 0x5B:
                 self._open(pos)
-                if named and not opened:
-                    own = self._path.pop()
                 closer = c + 2
                 pos = self._space(pos + 1)
                 if self._at(pos) != closer:
@@ -168,8 +164,6 @@ class Reader:
                 pos += 1
             else:
                 self._depth = base
-                if own:
-                    self._path.append(own)
                 return pos
 
     def _key(self, pos: int) -> int:
