@@ -21,7 +21,13 @@ def tag(kind: str, content: Any) -> str:
 
 
 def entry(
-    service_id: Any = "a", *, tags: Any = (), address: Any = "10.0.0.1", port: Any = 80, status: Any = "passing", **other: Any
+    service_id: Any = "a",
+    *,
+    tags: Any = (),
+    address: Any = "10.0.0.1",
+    port: Any = 80,
+    status: Any = "passing",
+    **other: Any,
 ) -> Dict[str, Any]:
     """One entry of a health body. ``other`` overwrites its members, those of Service as ``Service_Meta=...``."""
     made: Dict[str, Any] = {

@@ -144,7 +144,8 @@ def test_a_broken_body_names_its_byte_and_its_path(codec: Any, bad: Bad) -> None
     wanted = {**named(bad.code), "offset": offset, "path": bad.path}
     assert {key: found.get(key) for key in wanted} == wanted
     for cut in range(len(body) + 1):
-        again = plain.outcome(lambda: plain.decode_pieces(codec, build.pieces(body, [cut]), limits=bad.limits))
+        chunks = build.pieces(body, [cut])
+        again = plain.outcome(lambda chunks=chunks: plain.decode_pieces(codec, chunks, limits=bad.limits))
         assert again == found, f"cut at {cut}"
 
 

@@ -57,7 +57,9 @@ def test_white_space_is_not_kept(codec: Any) -> None:
     assert held_after(codec, b"[") == held_after(codec, b"[" + b" " * 1_000_000) < HELD
 
 
-@pytest.mark.parametrize("skipped", [b'"' + b"x" * 1_000_000, b"[" + b"1," * 500_000 + b"1", b'"' + b"\\u00e9" * 200_000])
+@pytest.mark.parametrize(
+    "skipped", [b'"' + b"x" * 1_000_000, b"[" + b"1," * 500_000 + b"1", b'"' + b"\\u00e9" * 200_000]
+)
 def test_what_is_skipped_is_not_kept(codec: Any, skipped: bytes) -> None:
     """The pure backend keeps the entry that it is in; the compiled one keeps nothing of it."""
     start = b'[{"Extra":'
@@ -86,6 +88,8 @@ def test_a_chunk_is_not_copied(codec: Any) -> None:
 
 def test_a_snapshot_holds_each_record_once(codec: Any) -> None:
     tags = tuple(build.tag("t", {f"key{n}": "v" * 200}) for n in range(50))
-    few, many = (codec.decode(build.body(*(build.entry(str(n), tags=tags) for n in range(count)))) for count in (10, 200))
+    few, many = (
+        codec.decode(build.body(*(build.entry(str(n), tags=tags) for n in range(count)))) for count in (10, 200)
+    )
     assert few.stats.records == many.stats.records == 50
     assert few.stats.record_bytes == many.stats.record_bytes > 50 * 200

@@ -127,7 +127,9 @@ def test_a_record_is_decoded_once_in_a_body(codec: Any) -> None:
 
 def test_a_record_is_taken_over_from_the_previous_snapshot(codec: Any) -> None:
     before = codec.decode(build.body(*three()))
-    after = codec.decode(build.body(*three(), build.entry("d", tags=(SAME, build.tag("t", {"id": "d"})))), previous=before)
+    after = codec.decode(
+        build.body(*three(), build.entry("d", tags=(SAME, build.tag("t", {"id": "d"})))), previous=before
+    )
     assert after.stats.decoded == 1 and after.stats.records == 6
 
 
@@ -199,7 +201,9 @@ def test_a_snapshot_is_a_sequence_of_nodes(codec: Any) -> None:
 
 
 def test_the_service_is_the_one_asked_for(codec: Any) -> None:
-    body = build.body(build.entry("a"), build.entry("b", Service_Service="SVC"), build.entry("c", Service_Service="other"))
+    body = build.body(
+        build.entry("a"), build.entry("b", Service_Service="SVC"), build.entry("c", Service_Service="other")
+    )
     asked = codec.decode(body, "svc")
     assert asked.service == "svc" and [node.id for node in asked] == ["a"]
     assert asked.stats.other == 2 and asked.stats.entries == 3 and asked.warning_count == 0
@@ -261,7 +265,12 @@ def test_services_group_nodes_by_version(codec: Any) -> None:
     def node(name: str, version: str, endpoint: str, status: str = "passing") -> Dict[str, Any]:
         return build.entry(name, tags=(f"v={version}", 'e={"name":"%s"}' % endpoint), status=status)
 
-    entries = [node("a", "2", "A", "critical"), node("b", "1", "B"), node("c", "2", "C"), node("d", "3", "D", "critical")]
+    entries = [
+        node("a", "2", "A", "critical"),
+        node("b", "1", "B"),
+        node("c", "2", "C"),
+        node("d", "3", "D", "critical"),
+    ]
     snapshot = codec.decode(build.body(*entries))
     two, one, three_ = snapshot.services()
     assert (two.version, one.version, three_.version) == ("2", "1", "3")
@@ -385,7 +394,7 @@ def test_equality_looks_at_every_attribute(codec: Any) -> None:
 
 def test_nodes_can_be_keys(codec: Any) -> None:
     body = build.body(*three())
-    counts = {node: 0 for node in codec.decode(body)}
+    counts = dict.fromkeys(codec.decode(body), 0)
     for node in codec.decode(body):
         counts[node] += 1
     assert list(counts.values()) == [1, 1, 1]

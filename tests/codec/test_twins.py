@@ -31,10 +31,16 @@ def dumped(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
-texts = st.one_of(st.sampled_from(["", "a", "svc", "10.0.0.1", "\u00e9", "\U0001f600", "\u2028", "\x00\n\"\\"]), st.text(max_size=8))
-scalars = st.one_of(st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(allow_nan=False, allow_infinity=False), texts)
+texts = st.one_of(
+    st.sampled_from(["", "a", "svc", "10.0.0.1", "\u00e9", "\U0001f600", "\u2028", '\x00\n"\\']), st.text(max_size=8)
+)
+scalars = st.one_of(
+    st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(allow_nan=False, allow_infinity=False), texts
+)
 anything = st.recursive(
-    scalars, lambda below: st.one_of(st.lists(below, max_size=3), st.lists(st.tuples(texts, below), max_size=3).map(Object)), max_leaves=6
+    scalars,
+    lambda below: st.one_of(st.lists(below, max_size=3), st.lists(st.tuples(texts, below), max_size=3).map(Object)),
+    max_leaves=6,
 )
 
 
@@ -58,7 +64,11 @@ def values(odd: bool) -> st.SearchStrategy[Any]:
     """go-micro's message trees."""
     leaf = {"name": texts | st.none(), "type": texts | st.none()}
     flat = objects(leaf, odd)
-    return st.recursive(flat, lambda below: objects({**leaf, "values": st.lists(below | st.none(), max_size=3) | st.none()}, odd), max_leaves=5)
+    return st.recursive(
+        flat,
+        lambda below: objects({**leaf, "values": st.lists(below | st.none(), max_size=3) | st.none()}, odd),
+        max_leaves=5,
+    )
 
 
 def string_maps(odd: bool) -> st.SearchStrategy[Any]:
@@ -101,7 +111,12 @@ def tags(draw: Any, odd: bool) -> str:
     """A tag: go-micro's in either format, or foreign; with ``odd`` its text, its stream or its digits are edited."""
     kind = draw(st.sampled_from("etvetvx"))
     if kind == "x":
-        return str(draw(st.sampled_from(["", "e", "t", "v", "prod", "eu-west-1", "v1", "e\u00e9-", "t=", "v-", "v-zz", "T-78"]) | texts.map(without_surrogates)))
+        return str(
+            draw(
+                st.sampled_from(["", "e", "t", "v", "prod", "eu-west-1", "v1", "e\u00e9-", "t=", "v-", "v-zz", "T-78"])
+                | texts.map(without_surrogates)
+            )
+        )
     text = without_surrogates(draw(documents(odd)[kind]))
     data = text.encode()
     if odd and draw(st.booleans()):
@@ -123,10 +138,21 @@ def entries(odd: bool) -> st.SearchStrategy[Any]:
         "Port": ports | st.none(), "Meta": string_maps(odd) | st.none(), "Weights": weights,
         "Tags": st.lists(tags(odd) | st.none() | (scalars if odd else st.none()), max_size=4) | st.none(),
     }  # fmt: skip
-    node = {"Node": texts | st.none(), "Address": texts | st.none(), "Datacenter": texts | st.none(), "Meta": string_maps(odd) | st.none()}
+    node = {
+        "Node": texts | st.none(),
+        "Address": texts | st.none(),
+        "Datacenter": texts | st.none(),
+        "Meta": string_maps(odd) | st.none(),
+    }
     checkids = st.sampled_from(["serfHealth", "_node_maintenance", "_service_maintenance:a"]) | st.none()
-    check = objects({"CheckID": checkids, "Status": st.sampled_from(["passing", "warning", "critical", "odd"]) | st.none()}, odd)
-    outer = {"Node": objects(node, odd), "Service": objects(service, odd), "Checks": st.lists(check | st.none(), max_size=3) | st.none()}
+    check = objects(
+        {"CheckID": checkids, "Status": st.sampled_from(["passing", "warning", "critical", "odd"]) | st.none()}, odd
+    )
+    outer = {
+        "Node": objects(node, odd),
+        "Service": objects(service, odd),
+        "Checks": st.lists(check | st.none(), max_size=3) | st.none(),
+    }
     return objects(outer, odd)
 
 
@@ -178,14 +204,21 @@ def test_valid_bodies_are_read_as_the_oracle_reads_them(backends: List[Any], bod
 
 @given(body=bodies(odd=False))
 def test_valid_bodies_group_as_the_oracle_groups_them(backends: List[Any], body: bytes) -> None:
-    services = agreed(backends, lambda backend: backend.decode(body, "svc"), lambda snapshot: snapshot.to_dict()["services"])
+    services = agreed(
+        backends, lambda backend: backend.decode(body, "svc"), lambda snapshot: snapshot.to_dict()["services"]
+    )
     assert (services or None) == oracle.services(oracle.decode(body, "svc"), "svc")
 
 
 @given(body=bodies(odd=True), cuts=cuts, limits=limits, strict=st.booleans(), service=st.sampled_from([None, "svc"]))
-def test_odd_bodies_are_read_alike(backends: List[Any], body: bytes, cuts: List[int], limits: Limits, strict: bool, service: Any) -> None:
+def test_odd_bodies_are_read_alike(
+    backends: List[Any], body: bytes, cuts: List[int], limits: Limits, strict: bool, service: Any
+) -> None:
     whole = agreed(backends, lambda backend: backend.decode(body, service, limits=limits, strict=strict))
-    cut = agreed(backends, lambda backend: plain.decode_pieces(backend, chunked(body, cuts), service, limits=limits, strict=strict))
+    cut = agreed(
+        backends,
+        lambda backend: plain.decode_pieces(backend, chunked(body, cuts), service, limits=limits, strict=strict),
+    )
     assert cut == whole
 
 
@@ -245,7 +278,12 @@ def test_odd_tags_are_read_alike(backends: List[Any], given: List[str], limits: 
     assert ("version" not in found) <= strict or found["type"] == "LimitExceeded"
 
 
-@given(given=st.lists(st.binary(max_size=12).map(lambda rest: rest) | st.sampled_from([b"v=\xff", b"e={\xc3}", b't={"\xe2\x82":""}']), max_size=4))
+@given(
+    given=st.lists(
+        st.binary(max_size=12).map(lambda rest: rest) | st.sampled_from([b"v=\xff", b"e={\xc3}", b't={"\xe2\x82":""}']),
+        max_size=4,
+    )
+)
 def test_tags_of_bytes_are_read_alike(backends: List[Any], given: List[bytes]) -> None:
     found = agreed(backends, lambda backend: backend.decode_tags(given), plain.record)
     said = oracle.decode_tags(given)
@@ -264,7 +302,12 @@ def test_a_body_says_what_its_tags_say(backends: List[Any], tags: List[str]) -> 
 
 @given(data=st.data())
 def test_mdns_records_are_read_alike(backends: List[Any], data: Any) -> None:
-    inner = {"Service": texts, "Version": texts, "Endpoints": st.lists(values(True), max_size=2), "Metadata": string_maps(True)}
+    inner = {
+        "Service": texts,
+        "Version": texts,
+        "Endpoints": st.lists(values(True), max_size=2),
+        "Metadata": string_maps(True),
+    }
     text = without_surrogates(dumped(data.draw(objects(inner, True)))).encode()
     digits = zlib.compress(data.draw(edits(text, TOKENS))).hex().encode()
     digits = data.draw(st.just(digits) | edits(digits, [b"0", b"ff", b"x"]))
