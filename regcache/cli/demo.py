@@ -119,11 +119,15 @@ def _live(url: str, wanted: Optional[str]) -> _Subject:
         begun = time.perf_counter()
         decoder = Decoder(name)
         parts = []
-        with registry.fetch(name) as answer:
-            for chunk in answer.chunks():
-                decoder.feed(chunk)
-                parts.append(bytes(chunk))
-        snapshot = decoder.finish(index=answer.index)
+        try:
+            with registry.fetch(name) as answer:
+                for chunk in answer.chunks():
+                    decoder.feed(chunk)
+                    parts.append(bytes(chunk))
+            snapshot = decoder.finish(index=answer.index)
+        except RegcacheError as error:
+            rows.append((safe(name), "", "", "", "", safe(str(error))))
+            continue
         took = time.perf_counter() - begun
         body = b"".join(parts)
         if name == wanted or wanted is None and len(body) > len(largest[1]):
@@ -135,9 +139,9 @@ def _live(url: str, wanted: Optional[str]) -> _Subject:
         )
     print("\n".join(columns(rows, right=(1, 2, 3, 4))))
     print()
-    if not names:
-        raise Fault(f"{url} has no services")
     service, body = largest
+    if not service:
+        raise Fault(f"{url} has no service that could be loaded")
     return _Subject(registry, service, body, f"what {safe(url)} answered")
 
 
@@ -246,8 +250,8 @@ def _times(subject: _Subject, snapshot: Snapshot) -> None:
 
 
 def _compared(slow: float, fast: float) -> str:
-    ratio = slow / fast
-    return f"{ratio:.1f} times faster" if ratio >= 1 else f"{1 / ratio:.1f} times slower"
+    ratio, how = (slow / fast, "faster") if slow >= fast else (fast / slow, "slower")
+    return f"{ratio:.0f} times {how}" if ratio >= 100 else f"{ratio:.1f} times {how}"
 
 
 def _memory(subject: _Subject) -> None:
