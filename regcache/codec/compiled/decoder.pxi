@@ -74,6 +74,7 @@ cdef class Decoder:
 
     cdef rc_decoder *d
     cdef Snapshot previous
+    cdef object limits
     cdef str service
     cdef list nodes
     cdef list added
@@ -96,6 +97,7 @@ cdef class Decoder:
             raise TypeError(f"previous must be a Snapshot or None, not {type(previous).__name__}")
         self.d = _new_decoder(limits, bool(strict))
         self.service = service
+        self.limits = limits
         self.nodes, self.added, self.changed = [], [], []
         if service is not None:
             name = service.encode("utf-8", "surrogatepass")
@@ -106,7 +108,8 @@ cdef class Decoder:
             self.previous = previous
             self.used = bytearray(len(self.previous.nodes))
             self.ordered = True
-            if self.previous.memo is not None:
+            # Records that other limits let in are decoded again.
+            if self.previous.memo is not None and self.previous.memo.limits == limits:
                 self.d.previous = &self.previous.memo.table
 
     def __dealloc__(self):
@@ -297,6 +300,7 @@ cdef class Decoder:
             snapshot.stats = stats
             snapshot.nodes = tuple(self.nodes)
             snapshot.memo.table = self.d.table
+            snapshot.memo.limits = self.limits
             memset(&self.d.table, 0, sizeof(self.d.table))
             self.finished = True
             self.nodes = self.added = self.changed = None

@@ -233,7 +233,7 @@ def _node_again(id, address, port, metadata, version, endpoints, status, critica
 cdef bint _same_text(str have, const uint8_t *p, size_t n) except -1:
     cdef Py_ssize_t size
     cdef const char *utf8 = PyUnicode_AsUTF8AndSize(have, &size)
-    return <size_t>size == n and memcmp(utf8, p, n) == 0
+    return <size_t>size == n and (n == 0 or memcmp(utf8, p, n) == 0)
 
 
 cdef bint _same_fields(Node node, const rc_node *n, const uint8_t *arena) except -1:

@@ -13,7 +13,7 @@ cdef dict _NOTHING = {}
 
 
 cdef inline str text(const uint8_t *p, size_t n):
-    return PyUnicode_DecodeUTF8(<const char *>p, n, NULL)
+    return PyUnicode_DecodeUTF8(<const char *>p, n, NULL) if n else ""
 
 
 @cython.final

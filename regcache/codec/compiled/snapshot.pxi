@@ -5,6 +5,7 @@ cdef class Memo:
     """The distinct records of a snapshot, for the next decode. Read-only once the snapshot is out."""
 
     cdef rc_table table
+    cdef object limits  # that its records were found within
 
     def __dealloc__(self):
         rc_table_free(&self.table)
