@@ -1,0 +1,141 @@
+"""Races: what is compared is measured in turns, so that whatever else the machine does disturbs all alike."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import subprocess
+from importlib.metadata import version as version_of
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping
+
+import pytest
+
+from .measure import once
+
+PACKAGES = ("regcache", "msgspec", "zlib-ng", "pysimdjson", "pytest-benchmark")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="fewer rounds, and health_b in place of health_c")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: List[pytest.Item]) -> None:
+    if config.getoption("quick"):
+        kept = [item for item in items if not _is_long(item)]
+        config.hook.pytest_deselected(items=[item for item in items if _is_long(item)])
+        items[:] = kept
+
+
+def _is_long(item: Any) -> bool:
+    return "health_c" in _params(item).values() or item.get_closest_marker("long") is not None
+
+
+def _params(item: Any) -> Dict[str, Any]:
+    return dict(item.callspec.params) if hasattr(item, "callspec") else {}
+
+
+class _Given:
+    """A timer for times that were taken before: 0, the first, 0, the second, ..."""
+
+    __name__ = "taken in turns with the others of the group"
+
+    def __init__(self, times: List[float]) -> None:
+        self._ticks = iter([tick for took in times for tick in (0.0, took)])
+
+    def __call__(self) -> float:
+        return next(self._ticks)
+
+
+_raced = pytest.StashKey[Dict[Any, Dict[str, List[float]]]]()
+
+
+@pytest.fixture
+def race(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Measures all selected tests that differ from this one in ``way`` alone, round by round in turns and each round in
+    another order, and gives pytest-benchmark this one's times. The first to ask runs the race."""
+
+    def run(
+        prepare: Callable[[str], Callable[[], object]],
+        *,
+        group: str,
+        rounds: int,
+        baseline: str = "",
+        measure: Callable[[Callable[[], object]], float] = once,
+        **info: Any,
+    ) -> None:
+        node = request.node
+        way = _params(node)["way"]
+        races = request.session.stash.setdefault(_raced, {})
+        key = _race_of(node)
+        if key not in races:
+            runners = [_params(item)["way"] for item in request.session.items if _race_of(item) == key]
+            if request.config.getoption("benchmark_disable"):
+                rounds = 1
+            elif request.config.getoption("quick"):
+                rounds = max(3, rounds // 4)
+            races[key] = _raced_in_turns({name: prepare(name) for name in runners}, measure, rounds)
+        times = races[key][way]
+        node.add_marker(pytest.mark.benchmark(timer=_Given(times), group=group))
+        benchmark = request.getfixturevalue("benchmark")
+        benchmark.extra_info.update(info, way=way, baseline=baseline, in_turns=True)
+        benchmark.pedantic(lambda: None, rounds=len(times))
+
+    return run
+
+
+def _race_of(item: Any) -> Any:
+    others = {name: value for name, value in _params(item).items() if name != "way"}
+    return item.location[0], getattr(item, "originalname", item.name), tuple(sorted(others.items()))
+
+
+def _raced_in_turns(
+    works: Mapping[str, Callable[[], object]], measure: Callable[[Callable[[], object]], float], rounds: int
+) -> Dict[str, List[float]]:
+    order = list(works)
+    shuffle = random.Random(1).shuffle
+    times: Dict[str, List[float]] = {name: [] for name in order}
+    for work in works.values():
+        work()
+    for _ in range(rounds):
+        shuffle(order)
+        for name in order:
+            times[name].append(measure(works[name]))
+    return times
+
+
+# What the report says of the machine
+
+
+def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: Dict[str, Any]) -> None:
+    machine_info["packages"] = {name: _version(name) for name in PACKAGES}
+    machine_info["extension_compiler"] = _compiler()
+    machine_info["cpus"] = os.cpu_count()
+    machine_info["load_average"] = list(os.getloadavg()) if hasattr(os, "getloadavg") else None
+
+
+def _version(name: str) -> str:
+    if name == "regcache":
+        import regcache
+
+        return f"{regcache.__version__} {_commit()}".strip()
+    return version_of(name)
+
+
+def _commit() -> str:
+    try:
+        asked = subprocess.run(
+            ["git", "describe", "--always", "--dirty"], cwd=Path(__file__).parent, capture_output=True, text=True
+        )
+    except OSError:
+        return ""
+    return asked.stdout.strip() if asked.returncode == 0 else ""
+
+
+def _compiler() -> str:
+    """What the extension says that it was compiled by; compilers note it in ELF files."""
+    from regcache.codec.compiled import codec
+
+    found = re.search(rb"(GCC: \([^)\0]*\) [0-9.]+|clang version [0-9.]+)", Path(codec.__file__).read_bytes())
+    return found.group(1).decode() if found else "not known"

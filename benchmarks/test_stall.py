@@ -1,0 +1,42 @@
+"""The longest time that another Python thread is kept from running while a body is decoded.
+
+``nothing`` is that thread beside one that sleeps: what the machine itself and its other work make of it.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Callable, Dict
+
+import pytest
+
+from regcache.codec import compiled, pure
+
+from . import ways
+from .baselines import best, naive
+from .measure import stall
+
+ROUNDS = 30
+
+WAYS: Dict[str, Callable[[Any], Callable[[], Any]]] = {
+    "nothing": lambda taken: lambda: time.sleep(0.02),
+    "naive": lambda taken: lambda: naive.versions(taken.data),
+    "msgspec-cold": lambda taken: lambda: best.versions(taken.data, {}),
+    "pure": lambda taken: ways.whole(pure, taken),
+    "pure-chunks": lambda taken: ways.in_chunks(pure, taken),
+    "compiled": lambda taken: ways.whole(compiled, taken),
+    "compiled-chunks": lambda taken: ways.in_chunks(compiled, taken),
+    "compiled-refresh": lambda taken: ways.whole(compiled, taken, compiled.decode(taken.data, taken.service)),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", ways.BODIES)
+def test_stall(name: str, way: str, race: Any) -> None:
+    taken = ways.body(name)
+    race(
+        lambda way: WAYS[way](taken),
+        group=f"{name}: longest stall of another thread",
+        rounds=ROUNDS,
+        measure=stall,
+    )
