@@ -135,7 +135,14 @@ def _live(url: str, wanted: Optional[str]) -> _Subject:
         count = len(snapshot.nodes)
         versions = len({node.version for node in snapshot.nodes})
         rows.append(
-            (safe(name), f"{count:,}", str(versions), size(len(body)), duration(took), statuses(snapshot.nodes))
+            (
+                safe(name),
+                f"{count:,}",
+                str(versions),
+                size(len(body)),
+                duration(took),
+                statuses(snapshot.nodes, colour=False),
+            )
         )
     print("\n".join(columns(rows, right=(1, 2, 3, 4))))
     print()

@@ -43,11 +43,12 @@ def by_version(snapshot: Snapshot) -> Dict[Tuple[str, str], List[Node]]:
     return groups
 
 
-def statuses(nodes: Sequence[Node]) -> str:
+def statuses(nodes: Sequence[Node], colour: bool = True) -> str:
     """``12 passing, 1 critical``."""
     counts = Counter(node.status for node in nodes)
     order = ("passing", "warning", "critical", "maintenance")
-    return ", ".join(_coloured(f"{counts[status]:,} {status}", status) for status in order if counts[status])
+    said = [(f"{counts[status]:,} {status}", status) for status in order if counts[status]]
+    return ", ".join(_coloured(text, status) if colour else text for text, status in said)
 
 
 def endpoint_names(node: Node) -> List[str]:
