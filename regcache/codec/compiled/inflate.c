@@ -48,11 +48,15 @@ int rc_inflate(rc_inflater *inf, rc_buf *out, const uint8_t *data, size_t n, siz
         z->next_out = out->data + out->len;
         z->avail_out = (uInt)step;
         int rc = inflate(z, Z_NO_FLUSH);
+        if (rc == Z_NEED_DICT && z->adler == 1) { /* the empty dictionary, which Go has */
+            if (inflateSetDictionary(z, (const Bytef *)"", 0) != Z_OK) return RC_ZLIB_CORRUPT;
+            rc = inflate(z, Z_NO_FLUSH);
+        }
         out->len += step - z->avail_out;
         if (out->len > allowed) return RC_LIMIT_RECORD;
         if (rc == Z_STREAM_END) return RC_OK;
         if (rc == Z_MEM_ERROR) return RC_NO_MEMORY;
-        if (rc != Z_OK && rc != Z_BUF_ERROR) return RC_ZLIB_CORRUPT; /* Z_NEED_DICT as well, as in Go */
+        if (rc != Z_OK && rc != Z_BUF_ERROR) return RC_ZLIB_CORRUPT; /* Z_NEED_DICT as well: Go has no other */
         if (z->avail_out != 0 && z->avail_in == 0) return RC_ZLIB_TRUNCATED;
     }
 }

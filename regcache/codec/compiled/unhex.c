@@ -5,6 +5,7 @@
 int rc_unhex(rc_buf *out, const uint8_t *hex, size_t n)
 {
     if (n & 1) return RC_ODD_HEX;
+    if (n == 0) return RC_OK; /* an empty buffer may have no address to add to */
     if (rc_buf_reserve(out, n / 2) < 0) return RC_NO_MEMORY;
     uint8_t *o = out->data + out->len;
     int bad = 0;

@@ -19,7 +19,7 @@ def inflate(data: bytes, limits: Limits) -> bytes:
     """
     by_ratio = max(RATIO_FLOOR, limits.ratio * len(data))
     allowed = min(limits.record_bytes, by_ratio)
-    stream = zlib.decompressobj()
+    stream = zlib.decompressobj(zdict=b"")  # the empty dictionary, which Go has
     try:
         out = stream.decompress(data, allowed + 1)
     except zlib.error:
@@ -40,7 +40,7 @@ def _too_large_first(data: bytes, allowed: int) -> bool:
 
     :mod:`zlib` throws away what a call wrote before it failed, so the last steps are made one byte at a time.
     """
-    stream = zlib.decompressobj()
+    stream = zlib.decompressobj(zdict=b"")  # the empty dictionary, which Go has
     try:
         if len(stream.decompress(data, allowed)) < allowed:
             return False
