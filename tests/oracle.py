@@ -170,7 +170,7 @@ def payload(tag: str) -> bytes:
     digits = tag[2:]
     if len(digits) % 2 or not set(digits) <= set("0123456789abcdefABCDEF"):
         raise Broken("not hex")
-    inflater = zlib.decompressobj()
+    inflater = zlib.decompressobj(zdict=b"")
     try:
         data = inflater.decompress(bytes.fromhex(digits))
     except zlib.error as problem:

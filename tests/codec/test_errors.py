@@ -230,7 +230,7 @@ PARTS = [
     Part("BAD_HEX", with_service(b'"Tags":[@@"v-zz","v=2"]'), ".Service.Tags[0]", kept={"version": "", "tags": []}),
     Part("ZLIB_CORRUPT", with_service(b'"Tags":[@@"v-0000000000"]'), ".Service.Tags[0]", kept={"version": ""}),
     Part("ZLIB_CORRUPT", with_service(b'"Tags":[@@"' + zipped(b"{}")[:-2] + b'00"]'), ".Service.Tags[0]", kept={"metadata": {}}),
-    Part("ZLIB_CORRUPT", with_service(b'"Tags":[@@"v-78bb00000001"]'), ".Service.Tags[0]", kept={"version": ""}),
+    Part("ZLIB_CORRUPT", with_service(b'"Tags":[@@"v-78bb00000002"]'), ".Service.Tags[0]", kept={"version": ""}),
     Part("ZLIB_TRUNCATED", with_service(b'"Tags":[@@"t-"]'), ".Service.Tags[0]", kept={"metadata": {}}),
     Part("ZLIB_TRUNCATED", with_service(b'"Tags":[@@"' + zipped(b"{}")[:-2] + b'"]'), ".Service.Tags[0]", kept={"metadata": {}}),
     Part("RECORD_NOT_JSON", with_tag(b"t={"), TAG, kept=GOOD_TAG),

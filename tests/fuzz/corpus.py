@@ -1,0 +1,120 @@
+"""Writes the inputs that fuzzing begins with, made of the recorded data: ``python -m tests.fuzz.corpus FOLDER``.
+
+``FOLDER/body`` and ``FOLDER/tags`` are for the target of that name. Each input begins with the bytes that
+``fuzz_body.c`` and ``fuzz_tags.c`` describe; here they are drawn so that every choice comes up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import sys
+import zlib
+from pathlib import Path
+from typing import Iterator, List
+
+from tests import build, recorded
+
+#: Longer inputs make a fuzzer slow.
+LONGEST = 8192
+TAGS, DOCUMENTS, STREAMS, MDNS, PARTS = range(5)
+
+
+def recorded_bodies() -> Iterator[bytes]:
+    """Whole ones, and the first entries of those that are too long."""
+    for body in recorded.bodies().values():
+        if len(body.data) <= LONGEST:
+            yield body.data
+        elif body.service and len(body.data) < 100_000:
+            entries = json.loads(body.data)
+            yield from (found for found in (build.body(*entries[:n]) for n in (1, 2, 3)) if len(found) <= LONGEST)
+    for line in recorded.lines("getservice_edge.jsonl"):
+        yield bytes.fromhex(line["body_hex"]) if "body_hex" in line else line["body"].encode()
+
+
+def written_bodies() -> Iterator[bytes]:
+    """What no recorded body has: many limits reached, members twice, nodes that repeat."""
+    tags = (build.tag("v", "1.0"), build.tag("t", {"a": "b"}), build.tag("e", {"name": "x", "request": None}), "www")
+    same = [build.entry(str(i), tags=tags, Service_Meta={"k": "v", "": "\u20ac"}) for i in range(5)]
+    for entry in same:
+        entry["Checks"] = [{"CheckID": "a", "Status": "warning", "ServiceTags": list(tags)}, None] * 2
+    yield build.body(*same)
+    yield build.body(*(dict(entry, Service=dict(entry["Service"], Service=f"svc{i % 2}")) for i, entry in enumerate(same)))
+    yield json.dumps(same, indent=2).encode()
+    yield build.body(build.entry("\u2028\U0001f600", Service_Weights={"Passing": -1, "Warning": None}, Node=None))
+    yield build.body(*[build.entry("a", tags=tuple(f"t={{{i}" for i in range(9)))] * 2)
+    yield b'[{"node":{"Node":"a","Meta":{"x":null,"y":[]}},"Node":null,"SERVICE":{"ID":"\\ud83d\\ude00\\udc00"},"Service":{"tag\xc5\xbf":["a"],"TAGS":null}}]'
+    yield b'[null,{},[],1,"",true,{"Service":null},{"Service":{"Tags":[[{"a":[1e+5,-0.0]}],null,{}]},"Checks":[{},[],{"Status":1}]}]'
+    yield b"[" * 40 + b"]" * 40
+    yield b" \t\r\n"
+
+
+#: Inputs that once failed, by target.
+FOUND = {
+    # the address of an empty buffer was added to
+    "body": [bytes(8) + b'[{"Service":{"Tags":["e-"]}}]'],
+    "tags": [bytes(4) + b"e-", bytes(4) + b"v-"],
+}
+
+
+def bodies() -> Iterator[bytes]:
+    draw = random.Random(1)
+    for data in sorted({*recorded_bodies(), *written_bodies()}):
+        options = draw.choice([0, 2, 4, 6, 4 + 1, 8, 16, 32, 63])
+        sizes = draw.choice([(0, 0, 0), (draw.randrange(128),) * 3, (2, 30, 7), (draw.randrange(256), 200, 0)])
+        waiting, failing = draw.choice([0, 1, 2, 255]), draw.choice([0, 0, 0, draw.randrange(1, 40)])
+        yield bytes([options, 1 << draw.randrange(8), draw.randrange(256), *sizes, waiting, failing]) + data
+
+
+def payload(tag: str) -> bytes:
+    """What a tag holds, as far as it can be read."""
+    try:
+        return zlib.decompress(bytes.fromhex(tag[2:])) if tag[1] == "-" else tag[2:].encode()
+    except (ValueError, zlib.error):
+        return b""
+
+
+def tags() -> Iterator[bytes]:
+    draw = random.Random(2)
+
+    def made(mode: int, parts: List[bytes]) -> bytes:
+        options = mode | draw.choice([0, 0, 8, 16])
+        small = draw.choice([0, 0, 0, 1 << draw.randrange(8)])
+        return bytes([options, small, draw.randrange(256), draw.choice([0, 0, 0, draw.randrange(1, 30)])]) + b"\xff".join(parts)
+
+    documents = set()
+    for line in recorded.lines("gomicro_vectors.jsonl.zst"):
+        if sum(map(len, line["tags"])) <= 3000:
+            yield made(TAGS, [tag.encode("utf-8", "replace") for tag in line["tags"]])
+        ours = [tag for tag in line["tags"] if len(tag) > 2 and tag[0] in "etv" and tag[1] in "-="]
+        documents |= {(tag[0].encode(), payload(tag)) for tag in ours if len(tag) < 4000}
+    few = sorted(draw.sample(sorted(found for found in documents if len(found[1]) <= 2000), 600))
+    for i, (kind, document) in enumerate(few):
+        yield made(DOCUMENTS, [kind + document, *(a + b for a, b in few[i + 1 : i + 1 + i % 3])])
+        if i % 4 == 0:
+            yield made(STREAMS, [kind + zlib.compress(document)])
+    for line in recorded.lines("gomicro_mdns_vectors.jsonl"):
+        try:
+            document = zlib.decompress(bytes.fromhex("".join(line["record"])))
+        except (ValueError, zlib.error):
+            continue
+        if len(document) <= 4000:
+            yield made(MDNS, [document])
+    for text in ("CheckID", "CHEC\u212aid", "tag\u017f", "Endpoints", "789C00", "abc", "x" * 300, 'a"' * 40, "\u20ac\n" * 30):
+        yield made(PARTS, [text.encode()])
+    yield made(PARTS, [bytes(range(256))])
+
+
+def write(folder: Path) -> None:
+    for name, inputs in (("body", bodies()), ("tags", tags())):
+        where = folder / name
+        where.mkdir(parents=True, exist_ok=True)
+        for data in [*FOUND[name], *inputs]:
+            (where / hashlib.sha1(data).hexdigest()).write_bytes(data)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        raise SystemExit(__doc__)
+    write(Path(sys.argv[1]))
