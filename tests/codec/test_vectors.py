@@ -16,7 +16,6 @@ from tests import oracle, plain, recorded
 KINDS = {
     "go-panics": "go-micro dies, we go on",
     "foreign-tag-locks": "a foreign tag hides go-micro's tags from go-micro, not from us",
-    "not-written-by-go": "no encoder of go-micro writes this, and we are stricter",
     "body-stricter": "a body that is not one JSON document in UTF-8 is refused",
     "entry-alone": "a wrong type costs one entry; Go's client loses the list",
     "part-alone": "a wrong type costs one part of an entry; Go's client loses the list",

@@ -40,7 +40,9 @@ def written_bodies() -> Iterator[bytes]:
     for entry in same:
         entry["Checks"] = [{"CheckID": "a", "Status": "warning", "ServiceTags": list(tags)}, None] * 2
     yield build.body(*same)
-    yield build.body(*(dict(entry, Service=dict(entry["Service"], Service=f"svc{i % 2}")) for i, entry in enumerate(same)))
+    yield build.body(
+        *(dict(entry, Service=dict(entry["Service"], Service=f"svc{i % 2}")) for i, entry in enumerate(same))
+    )
     yield json.dumps(same, indent=2).encode()
     yield build.body(build.entry("\u2028\U0001f600", Service_Weights={"Passing": -1, "Warning": None}, Node=None))
     yield build.body(*[build.entry("a", tags=tuple(f"t={{{i}" for i in range(9)))] * 2)
@@ -81,7 +83,9 @@ def tags() -> Iterator[bytes]:
     def made(mode: int, parts: List[bytes]) -> bytes:
         options = mode | draw.choice([0, 0, 8, 16])
         small = draw.choice([0, 0, 0, 1 << draw.randrange(8)])
-        return bytes([options, small, draw.randrange(256), draw.choice([0, 0, 0, draw.randrange(1, 30)])]) + b"\xff".join(parts)
+        return bytes(
+            [options, small, draw.randrange(256), draw.choice([0, 0, 0, draw.randrange(1, 30)])]
+        ) + b"\xff".join(parts)
 
     documents = set()
     for line in recorded.lines("gomicro_vectors.jsonl.zst"):
@@ -101,7 +105,17 @@ def tags() -> Iterator[bytes]:
             continue
         if len(document) <= 4000:
             yield made(MDNS, [document])
-    for text in ("CheckID", "CHEC\u212aid", "tag\u017f", "Endpoints", "789C00", "abc", "x" * 300, 'a"' * 40, "\u20ac\n" * 30):
+    for text in (
+        "CheckID",
+        "CHEC\u212aid",
+        "tag\u017f",
+        "Endpoints",
+        "789C00",
+        "abc",
+        "x" * 300,
+        'a"' * 40,
+        "\u20ac\n" * 30,
+    ):
         yield made(PARTS, [text.encode()])
     yield made(PARTS, [bytes(range(256))])
 

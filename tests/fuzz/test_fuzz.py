@@ -26,7 +26,9 @@ LACKS = 3
 def fuzz(target: str, folder: Path, options: List[str], **environment: str) -> "subprocess.CompletedProcess[str]":
     environment = {**os.environ, "REGCACHE_FUZZ_DIR": str(folder), "PYTHON": sys.executable, **environment}
     command = ["sh", str(RUN), str(SECONDS), target, *options]
-    return subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    return subprocess.run(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    )
 
 
 @pytest.mark.skipif(os.name != "posix", reason="tests/fuzz/run is a shell script")
