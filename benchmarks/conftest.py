@@ -6,19 +6,26 @@ import os
 import random
 import re
 import subprocess
+import time
 from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping
 
 import pytest
 
-from .measure import once
+from . import measure
 
 PACKAGES = ("regcache", "msgspec", "zlib-ng", "pysimdjson", "pytest-benchmark")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--quick", action="store_true", help="fewer rounds, and health_b in place of health_c")
+    parser.addoption("--cpu-time", action="store_true", help="CPU time of the thread, where the machine is busy")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("cpu_time"):
+        measure.clock = time.thread_time
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: List[pytest.Item]) -> None:
@@ -62,7 +69,7 @@ def race(request: pytest.FixtureRequest) -> Callable[..., None]:
         group: str,
         rounds: int,
         baseline: str = "",
-        measure: Callable[[Callable[[], object]], float] = once,
+        by: Callable[[Callable[[], object]], float] = measure.once,
         **info: Any,
     ) -> None:
         node = request.node
@@ -75,7 +82,7 @@ def race(request: pytest.FixtureRequest) -> Callable[..., None]:
                 rounds = 1
             elif request.config.getoption("quick"):
                 rounds = max(3, rounds // 4)
-            races[key] = _raced_in_turns({name: prepare(name) for name in runners}, measure, rounds)
+            races[key] = _raced_in_turns({name: prepare(name) for name in runners}, by, rounds)
         times = races[key][way]
         node.add_marker(pytest.mark.benchmark(timer=_Given(times), group=group))
         benchmark = request.getfixturevalue("benchmark")
@@ -91,7 +98,7 @@ def _race_of(item: Any) -> Any:
 
 
 def _raced_in_turns(
-    works: Mapping[str, Callable[[], object]], measure: Callable[[Callable[[], object]], float], rounds: int
+    works: Mapping[str, Callable[[], object]], by: Callable[[Callable[[], object]], float], rounds: int
 ) -> Dict[str, List[float]]:
     order = list(works)
     shuffle = random.Random(1).shuffle
@@ -101,7 +108,7 @@ def _raced_in_turns(
     for _ in range(rounds):
         shuffle(order)
         for name in order:
-            times[name].append(measure(works[name]))
+            times[name].append(by(works[name]))
     return times
 
 
@@ -111,6 +118,7 @@ def _raced_in_turns(
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: Dict[str, Any]) -> None:
     machine_info["packages"] = {name: _version(name) for name in PACKAGES}
     machine_info["extension_compiler"] = _compiler()
+    machine_info["clock"] = measure.clock.__name__
     machine_info["cpus"] = os.cpu_count()
     machine_info["load_average"] = list(os.getloadavg()) if hasattr(os, "getloadavg") else None
 

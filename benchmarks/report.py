@@ -49,6 +49,7 @@ def _conditions(run: Dict[str, Any]) -> str:
         ("Python", f"{machine['python_implementation']} {machine['python_version']} ({machine['python_compiler']})"),
         ("compiler of the extension", machine.get("extension_compiler", "not known")),
         ("packages", ", ".join(f"{name} {version}" for name, version in machine.get("packages", {}).items())),
+        ("clock of what is compared", machine.get("clock", "not known")),
         ("load average at the end", ", ".join(f"{one:.2f}" for one in load) if load else "not known"),
     ]
     return "\n".join(f"- {name}: {value}" for name, value in lines)

@@ -67,5 +67,5 @@ def test_select(strategy: str, count: int, way: str, caches: Any, race: Any) -> 
         group=f"select: {strategy}, {count:,} nodes",
         rounds=ROUNDS,
         baseline="naive",
-        measure=looped,
+        by=looped,
     )

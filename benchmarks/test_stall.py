@@ -1,6 +1,6 @@
-"""The longest time that another Python thread is kept from running while a body is decoded.
+"""A decode and another Python thread that is always busy: how long one keeps the other from running.
 
-``nothing`` is that thread beside one that sleeps: what the machine itself and its other work make of it.
+``nothing`` is the busy thread beside one that sleeps: what the machine itself and its other work make of it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from regcache.codec import compiled, pure
 
 from . import ways
 from .baselines import best, naive
-from .measure import stall
+from .measure import beside, stall
 
 ROUNDS = 30
 
@@ -33,10 +33,25 @@ WAYS: Dict[str, Callable[[Any], Callable[[], Any]]] = {
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", ways.BODIES)
 def test_stall(name: str, way: str, race: Any) -> None:
+    """The longest time that the busy thread does not run."""
     taken = ways.body(name)
     race(
         lambda way: WAYS[way](taken),
         group=f"{name}: longest stall of another thread",
         rounds=ROUNDS,
-        measure=stall,
+        by=stall,
+    )
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if way != "nothing"])
+@pytest.mark.parametrize("name", ways.BODIES)
+def test_beside(name: str, way: str, race: Any) -> None:
+    """How long the decode takes meanwhile. Whoever lets go of the GIL waits for it afterwards, 5 ms each time."""
+    taken = ways.body(name)
+    race(
+        lambda way: WAYS[way](taken),
+        group=f"{name}: decoding beside a busy thread",
+        rounds=ROUNDS // 3,
+        baseline="naive",
+        by=beside,
     )

@@ -71,5 +71,5 @@ def test_tags(what: str, way: str, race: Any) -> None:
         group=f"tags: {what} ({sum(map(len, tags)):,} digits)",
         rounds=ROUNDS,
         baseline="naive",
-        measure=looped,
+        by=looped,
     )

@@ -37,7 +37,7 @@ class Cache:
         registry: Registry,
         *,
         ttl: float = 30.0,
-        limits: Limits = Limits(),  # noqa: B008 (immutable)
+        limits: Limits = Limits(),
         clock: Callable[[], float] = time.monotonic,
         cold_wait: float = 3.2,
         close_registry: bool = False,

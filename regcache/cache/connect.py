@@ -17,7 +17,7 @@ def connect(
     token: Optional[str] = None,
     datacenter: Optional[str] = None,
     ttl: float = 30.0,
-    limits: Limits = Limits(),  # noqa: B008 (immutable)
+    limits: Limits = Limits(),
     cold_wait: float = 3.2,
 ) -> Cache:
     """A :class:`~regcache.Cache` of the registry that a URL names; closing the cache closes both.

@@ -98,6 +98,9 @@ def tags() -> Iterator[bytes]:
         yield made(DOCUMENTS, [kind + document, *(a + b for a, b in few[i + 1 : i + 1 + i % 3])])
         if i % 4 == 0:
             yield made(STREAMS, [kind + zlib.compress(document)])
+    for level in (0, 6):  # Go's empty preset dictionary, and another one
+        stream = zlib.compress(b'{"a":"b"}' * level, level)[2:]
+        yield made(STREAMS, [b"t" + head + stream for head in (b"x\x20\0\0\0\1", b"x\x20\0\0\1\1")])
     for line in recorded.lines("gomicro_mdns_vectors.jsonl"):
         try:
             document = zlib.decompress(bytes.fromhex("".join(line["record"])))

@@ -208,7 +208,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     static int ready = 0;
     if (!ready) {
-        rc_text_init();
+        rc_text_use(NULL);
         ready = 1;
     }
     if (n < HEADER) return 0;

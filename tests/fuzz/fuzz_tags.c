@@ -282,6 +282,22 @@ static int naive_folds(const uint8_t *key, size_t n, const char *name)
     return is;
 }
 
+/* From each place in the first 160, so that every alignment and every step is met. */
+static void plain_bytes(const uint8_t *p, size_t n)
+{
+    for (size_t i = 0; i < n && i < 160; i++) {
+        size_t plain = i;
+        while (plain < n && p[plain] >= 0x20 && p[plain] < 0x80 && p[plain] != '"' && p[plain] != '\\') plain++;
+        const uint8_t *end = p + n, *stops = p + plain;
+        CHECK(rc_plain_run(p + i, end) == stops && rc_plain_far(p + i, end) == stops);
+        CHECK(rc_plain_portable(p + i, end) == stops);
+        /* nothing behind the end matters */
+        end = p + i + (plain - i) / 2;
+        CHECK(rc_plain_run(p + i, end) == end && rc_plain_far(p + i, end) == end);
+        CHECK(rc_plain_portable(p + i, end) == end);
+    }
+}
+
 static void parts(const uint8_t *data, size_t n)
 {
     uint8_t *copy = exactly(data, n);
@@ -314,22 +330,12 @@ static void parts(const uint8_t *data, size_t n)
     if (!broken) CHECK(n == 0 || memcmp(out.data, copy, n) == 0);
     rc_buf_free(&out);
 
-    /* Plain bytes: from each place in the first 160, so that every alignment and every step is met. */
-    for (size_t i = 0; i < n && i < 160; i++) {
-        size_t plain = i;
-        while (plain < n && copy[plain] >= 0x20 && copy[plain] < 0x80 && copy[plain] != '"' && copy[plain] != '\\') plain++;
-        const uint8_t *end = copy + n, *stops = copy + plain;
-        CHECK(rc_plain_run(copy + i, end) == stops);
-        CHECK(rc_plain_far(copy + i, end) == stops);
-        CHECK(rc_plain_portable(copy + i, end) == stops);
-        /* nothing behind the end matters */
-        end = copy + i + (plain - i) / 2;
-        CHECK(rc_plain_run(copy + i, end) == end && rc_plain_far(copy + i, end) == end &&
-              rc_plain_portable(copy + i, end) == end);
+    static const char *const widths[] = {"portable", "sse2", "avx2", "neon", NULL}; /* NULL: the widest, as before */
+    for (size_t w = 0; w < sizeof widths / sizeof *widths; w++) {
+        if (rc_text_use(widths[w]) != NULL) plain_bytes(copy, n);
     }
     free(copy);
 }
-
 /* A TXT record: hex of a stream of a document, and the document as it is. */
 static void mdns(const uint8_t *header, const uint8_t *data, size_t n)
 {
@@ -358,7 +364,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     static int ready = 0;
     if (!ready) {
-        rc_text_init();
+        rc_text_use(NULL);
         ready = 1;
     }
     if (n < HEADER || n > 65536) return 0;

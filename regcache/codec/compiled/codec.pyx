@@ -26,11 +26,29 @@ include "decoder.pxi"
 include "unzstd.pxi"
 
 
+def scanner(str name=None):
+    """Chooses the instructions that find the end of a string, while nothing is decoded; for tests and comparisons.
+
+    Args:
+        name: "avx2", "sse2", "neon" or "portable"; None for the widest that this processor has.
+
+    Returns:
+        The name of the one in use.
+
+    Raises:
+        ValueError: this processor, or this build, does not have it.
+    """
+    cdef bytes wanted = None if name is None else name.encode()
+    cdef const char *used = rc_text_use(NULL if wanted is None else PyBytes_AS_STRING(wanted))
+    if used == NULL:
+        raise ValueError(f"no scanner {name!r} here")
+    return used.decode()
+
+
 def _begin():
     seed = os.urandom(16)
     rc_records_init(int.from_bytes(seed[:8], "little"), int.from_bytes(seed[8:], "little"))
-    return rc_text_init().decode()
+    scanner()
 
 
-#: Which instructions find the end of a string: "avx2", "sse2", "neon" or "portable".
-SCANNER = _begin()
+_begin()

@@ -21,7 +21,7 @@ cdef extern from "memory.h" nogil:
     void rc_buf_free(rc_buf *b)
 
 cdef extern from "text.h" nogil:
-    const char *rc_text_init()
+    const char *rc_text_use(const char *name)
     int rc_put_clean(rc_buf *out, const uint8_t *p, size_t n)
 
 cdef extern from "unhex.h" nogil:
@@ -66,7 +66,8 @@ cdef extern from "document.h":
         RC_E_NULL
         RC_E_KEY
     ctypedef int (*rc_sink)(void *ctx, int event, int member, const uint8_t *text, size_t n) noexcept
-    int rc_document(int kind, const uint8_t *text, size_t n, size_t nesting, rc_buf *scratch, rc_sink sink, void *ctx) noexcept
+    int rc_document(int kind, const uint8_t *text, size_t n, size_t nesting, rc_buf *scratch, rc_sink sink,
+                    void *ctx) noexcept
 
 cdef extern from "records.h" nogil:
     enum:

@@ -241,7 +241,8 @@ cdef bint _same_fields(Node node, const rc_node *n, const uint8_t *arena) except
     if (node.port != n.port or node._status != n.status or node.critical != n.critical
             or node._passing != n.passing or node._warning != n.warning):
         return False
-    return (_same_text(node.id, arena + n.id.at, n.id.len) and _same_text(node.address, arena + n.address.at, n.address.len)
+    return (_same_text(node.id, arena + n.id.at, n.id.len)
+            and _same_text(node.address, arena + n.address.at, n.address.len)
             and _same_text(node.node_name, arena + n.node_name.at, n.node_name.len)
             and _same_text(node.name, arena + n.name.at, n.name.len)
             and _same_text(node.datacenter, arena + n.datacenter.at, n.datacenter.len))

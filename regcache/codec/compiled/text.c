@@ -92,22 +92,31 @@ static const uint8_t *plain_neon(const uint8_t *p, const uint8_t *end)
 
 const uint8_t *(*rc_plain_far)(const uint8_t *, const uint8_t *) = rc_plain_portable;
 
-const char *rc_text_init(void)
+const char *rc_text_use(const char *name)
 {
+    static const struct {
+        const char *name;
+        const uint8_t *(*far)(const uint8_t *, const uint8_t *);
+    } all[] = { /* the widest first */
 #ifdef RC_SSE2
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx2")) {
-        rc_plain_far = plain_avx2;
-        return "avx2";
-    }
-    rc_plain_far = plain_sse2;
-    return "sse2";
-#elif defined(RC_NEON)
-    rc_plain_far = plain_neon;
-    return "neon";
-#else
-    return "portable";
+        {"avx2", plain_avx2},
+        {"sse2", plain_sse2},
 #endif
+#ifdef RC_NEON
+        {"neon", plain_neon},
+#endif
+        {"portable", rc_plain_portable},
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        if (name != NULL && strcmp(name, all[i].name) != 0) continue;
+#ifdef RC_SSE2
+        __builtin_cpu_init();
+        if (all[i].far == plain_avx2 && !__builtin_cpu_supports("avx2")) continue;
+#endif
+        rc_plain_far = all[i].far;
+        return all[i].name;
+    }
+    return NULL;
 }
 
 size_t rc_utf8_len(const uint8_t *p, const uint8_t *end)

@@ -15,9 +15,9 @@
 /* The first byte in [p, end) that is '"', '\\', below 0x20 or above 0x7f; `end` where there is none. */
 extern const uint8_t *(*rc_plain_far)(const uint8_t *p, const uint8_t *end);
 
-/* Chooses the widest rc_plain_far that this processor has; once, before any decoding. Returns its name. */
-const char *rc_text_init(void);
-/* The portable one, so that a test can hold it against the others. */
+/* Chooses rc_plain_far: the one of this name, or the widest that this processor has for NULL; before any decoding, or
+   while nothing is decoded. Returns its name, or NULL where the processor does not have it. */
+const char *rc_text_use(const char *name);
 const uint8_t *rc_plain_portable(const uint8_t *p, const uint8_t *end);
 
 static inline const uint8_t *rc_plain_run(const uint8_t *p, const uint8_t *end)

@@ -178,7 +178,7 @@ def _pairs_into(out: Dict[str, str], tree: Any) -> Dict[str, str]:
 
 
 class _Slice:
-    """A Go slice that encoding/json decodes into more than once: elements stay in the array behind it and are reused."""
+    """A Go slice that encoding/json decodes into more than once: elements stay in its array and are reused."""
 
     __slots__ = ("items", "length")
 
@@ -209,7 +209,7 @@ class _ValueDraft:
         self.values: Optional[_Slice] = None
 
     def take(self, tree: Any) -> None:
-        """Decodes an object into this value, at any depth. Later members of the same name merge, in the text's order."""
+        """Decodes an object into this value, at any depth. Later members of one name merge, in the text's order."""
         todo: List[Tuple[_ValueDraft, Any]] = [(self, tree)]
         while todo:
             draft, tree = todo.pop()

@@ -28,7 +28,7 @@ codecs.register_error("regcache-go", _one_for_each_byte)
 
 
 class MadeRecord:
-    """One distinct tag. ``code`` is 0 where it is good; then ``value`` is a dict (t), an Endpoint or None (e), a str (v)."""
+    """One distinct tag. ``code`` 0: good, and ``value`` is a dict (t), an Endpoint or None (e), a str (v)."""
 
     __slots__ = ("code", "kind", "size", "value")
 
