@@ -56,7 +56,9 @@ def written_bodies() -> Iterator[bytes]:
 FOUND = {
     # the address of an empty buffer was added to
     "body": [bytes(8) + b'[{"Service":{"Tags":["e-"]}}]'],
-    "tags": [bytes(4) + b"e-", bytes(4) + b"v-"],
+    "tags": [bytes(4) + b"e-", bytes(4) + b"v-"]
+    # without memory for the window a stream with Go's empty dictionary was called corrupt
+    + [bytes([0, 0, 0, fail]) + b"t-782000000001ab56ca56b252ca48cdc9c957aa05001bfb043a" for fail in range(1, 6)],
 }
 
 

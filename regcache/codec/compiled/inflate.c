@@ -49,8 +49,8 @@ int rc_inflate(rc_inflater *inf, rc_buf *out, const uint8_t *data, size_t n, siz
         z->avail_out = (uInt)step;
         int rc = inflate(z, Z_NO_FLUSH);
         if (rc == Z_NEED_DICT && z->adler == 1) { /* the empty dictionary, which Go has */
-            if (inflateSetDictionary(z, (const Bytef *)"", 0) != Z_OK) return RC_ZLIB_CORRUPT;
-            rc = inflate(z, Z_NO_FLUSH);
+            rc = inflateSetDictionary(z, (const Bytef *)"", 0);
+            if (rc == Z_OK) rc = inflate(z, Z_NO_FLUSH);
         }
         out->len += step - z->avail_out;
         if (out->len > allowed) return RC_LIMIT_RECORD;
