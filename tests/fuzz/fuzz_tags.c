@@ -336,6 +336,7 @@ static void parts(const uint8_t *data, size_t n)
     }
     free(copy);
 }
+
 /* A TXT record: hex of a stream of a document, and the document as it is. */
 static void mdns(const uint8_t *header, const uint8_t *data, size_t n)
 {
