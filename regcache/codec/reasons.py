@@ -44,6 +44,11 @@ LIMIT_TAGS = 47
 LIMIT_TAG = 48
 LIMIT_RECORD = 49
 LIMIT_RATIO = 50
+COMPACT_FORM = 51
+COMPACT_DICTIONARY = 52
+BAD_BASE64 = 53
+ZSTD_CORRUPT = 54
+RECORD_NOT_MSGPACK = 55
 
 #: code -> (sentence, the limit's name or None)
 REASONS: Dict[int, Tuple[str, Optional[str]]] = {
@@ -80,7 +85,12 @@ REASONS: Dict[int, Tuple[str, Optional[str]]] = {
     RECORD_NESTING: ("the record is nested deeper than Limits.nesting allows", "nesting"),
     LIMIT_TAGS: ("there are more tags than Limits.tags allows; the rest was not read", "tags"),
     LIMIT_TAG: ("longer than Limits.tag_bytes allows", "tag_bytes"),
-    LIMIT_RECORD: ("decompresses to more than Limits.record_bytes allows", "record_bytes"),
+    LIMIT_RECORD: ("larger than Limits.record_bytes allows", "record_bytes"),
+    COMPACT_FORM: ("a version of the compact form that is not known here", None),
+    COMPACT_DICTIONARY: ("a dictionary of the compact form that is not known here", None),
+    BAD_BASE64: ("malformed base64url", None),
+    ZSTD_CORRUPT: ("the zstd frame is corrupt", None),
+    RECORD_NOT_MSGPACK: ("the record is not msgpack", None),
     LIMIT_RATIO: ("decompresses to more than Limits.ratio times its size", "ratio"),
 }
 

@@ -18,7 +18,7 @@ STEP = 256
 class Unzstd:
     """Decompresses zstd frames, one after the other, from chunks cut anywhere.
 
-    ``max_output``: the most bytes that may come out; more raises :class:`~regcache.errors.LimitExceeded`. ``None``: any.
+    ``max_output``: the most bytes that may come out; more raises :class:`~regcache.errors.LimitExceeded`.
     After an error every later call raises the same error again.
     """
 
