@@ -1,4 +1,7 @@
-"""``python -m benchmarks.report FILE.json``: a run of pytest-benchmark as tables of medians, spreads and ratios."""
+"""``python -m benchmarks.report FILE.json [WAY]``: a run of pytest-benchmark as tables of medians, spreads and ratios.
+
+The ratios are against the naive way, or against WAY where a group has it.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +17,26 @@ UNITS = ((1e-6, 1e9, "ns"), (1e-3, 1e6, "us"), (1.0, 1e3, "ms"), (float("inf"), 
 
 
 def main(arguments: Sequence[str]) -> int:
-    if len(arguments) != 1:
-        print("usage: python -m benchmarks.report FILE.json (from pytest --benchmark-json=FILE.json)", file=sys.stderr)
+    if len(arguments) not in (1, 2):
+        print("usage: python -m benchmarks.report FILE.json [WAY], of --benchmark-json=FILE.json", file=sys.stderr)
         return 2
     try:
         run = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         print(f"{arguments[0]}: {error}", file=sys.stderr)
         return 1
+    if len(arguments) == 2:
+        compare_with(run, arguments[1])
     print(report(run))
     return 0
+
+
+def compare_with(run: Dict[str, Any], way: str) -> None:
+    """Makes another way the baseline of each group that has it and is compared at all."""
+    having = {one["group"] for one in run["benchmarks"] if one["extra_info"].get("way") == way}
+    for one in run["benchmarks"]:
+        if one["group"] in having and one["extra_info"].get("baseline"):
+            one["extra_info"]["baseline"] = way
 
 
 def report(run: Dict[str, Any]) -> str:
