@@ -1,4 +1,4 @@
-"""The codec: a registry's bytes become an immutable snapshot.
+"""The codec: a registry's bytes become an immutable snapshot, and records become tags.
 
 There are two backends with the same names and the same results: ``compiled`` (C and Cython) and ``pure``
 (``REGCACHE_PURE=1``). Which one is in use is in :data:`BACKEND`. There is no silent fallback: where the
@@ -10,7 +10,20 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-__all__ = ["BACKEND", "Decoder", "Node", "Snapshot", "Unzstd", "decode", "decode_mdns", "decode_tags"]
+from .encode import encode_compact, encode_tags
+
+__all__ = [
+    "BACKEND",
+    "Decoder",
+    "Node",
+    "Snapshot",
+    "Unzstd",
+    "decode",
+    "decode_mdns",
+    "decode_tags",
+    "encode_compact",
+    "encode_tags",
+]
 
 #: ``"compiled"`` or ``"pure"``.
 BACKEND: str

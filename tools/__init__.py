@@ -1,0 +1,1 @@
+"""Commands of the project. They are run from its root."""
