@@ -49,7 +49,13 @@ class AccessDenied(RegcacheError, PermissionError):
 
 
 class RequestError(RegcacheError):
-    """The registry called the request wrong (400, 404, 405) or answered with a redirect. Asking again will not help."""
+    """The registry called the request wrong (400, 404, 405) or answered with a redirect. Asking again will not help.
+
+    Attributes:
+        status: the HTTP status; ``None`` where there was none.
+    """
+
+    status: Optional[int] = None
 
 
 class ServerError(RegcacheError):

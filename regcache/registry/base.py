@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Callable, Iterable, Iterator, List, Literal, Optional, Protocol, Union
+from typing import TYPE_CHECKING, Callable, Iterable, Iterator, List, Literal, Optional, Protocol, Union
 
-__all__ = ["Answer", "BytesLike", "Consistency", "Registry"]
+from ..model import Service
+
+if TYPE_CHECKING:
+    from .registration import Registration
+
+__all__ = ["Answer", "BytesLike", "Consistency", "Form", "Registrar", "Registry"]
 
 BytesLike = Union[bytes, bytearray, memoryview]
 
 #: Consul's read modes: ``stale`` (any server answers), ``default`` (the leader), ``consistent`` (a quorum).
 #: Registries that know only one ignore it.
 Consistency = Literal["stale", "default", "consistent"]
+
+#: How a node's version, metadata and endpoints are written into its tags: go-micro's way, in regcache's own
+#: compact tag, or both, for readers of either kind.
+Form = Literal["both", "go-micro", "compact"]
 
 
 class Answer:
@@ -91,6 +100,26 @@ class Registry(Protocol):
 
     def close(self) -> None:
         """Free connections. Requests in flight may still end; new ones raise :class:`~regcache.Unavailable`."""
+
+
+class Registrar(Protocol):
+    """A registry that services can be put into."""
+
+    def register(
+        self,
+        service: Service,
+        *,
+        ttl: Optional[float] = 30.0,
+        deregister_after: Optional[float] = None,
+        form: Form = "both",
+        tags: Iterable[str] = (),
+        keep: bool = False,
+        at_exit: bool = True,
+    ) -> "Optional[Registration]":
+        """Add a service's nodes, as :meth:`regcache.ConsulRegistry.register` says."""
+
+    def deregister(self, service: Union[Service, str]) -> None:
+        """Take nodes away: those of a service, or the one with this ID. Unknown ones are no error."""
 
 
 def pieces(body: bytes, size: int = 64 * 1024) -> Iterator[BytesLike]:

@@ -7,35 +7,27 @@ several times over, follow redirects with the token, and have no total deadline.
 from __future__ import annotations
 
 import json
+import os
 import re
-from contextlib import contextmanager
-from http.client import BadStatusLine
-from typing import Any, Dict, Iterator, List, NoReturn, Optional, Tuple, Union
+from functools import partial
+from typing import Any, Dict, Iterable, Iterator, List, Literal, NoReturn, Optional, Tuple, Union, overload
 from urllib.parse import quote, urlencode
 
 import urllib3
-from urllib3 import exceptions as urllib3_errors
 
-from ..errors import (
-    AccessDenied,
-    LimitExceeded,
-    ProtocolError,
-    RateLimited,
-    RegcacheError,
-    RequestError,
-    ServerError,
-    Timeout,
-    Unavailable,
-)
+from ..errors import AccessDenied, LimitExceeded, ProtocolError, Unavailable
 from ..limits import Limits
-from .base import Answer, BytesLike, Consistency, checked_name
+from ..model import Service
+from .agent import AgentNodes, agent_services
+from .base import Answer, BytesLike, Consistency, Form, checked_name
+from .definition import define
+from .failures import failures, refuse
 from .http import Certificate, make_pool
+from .registration import Registration
 
 __all__ = ["ConsulRegistry"]
 
 CHUNK = 64 * 1024
-#: How much of an error's body is repeated in the message, in bytes.
-ERROR_TEXT = 300
 INDEX = re.compile(r"[0-9]{1,20}", re.ASCII)
 
 
@@ -92,7 +84,9 @@ class ConsulRegistry:
             raise ValueError(f"timeout must be more than 0 seconds, not {timeout!r}")
         self.timeout = timeout
         self.max_bytes = max_bytes
-        self._pool, self._prefix = make_pool(url, verify=True if verify is None else verify, cert=cert)
+        self._connect = partial(make_pool, url, verify=True if verify is None else verify, cert=cert)
+        self._pool, self._prefix = self._connect()
+        self._pid = os.getpid()
         # gzip costs an agent on the same machine more time than it saves, and a truncated one goes unnoticed.
         self._headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "regcache"}
         if token:
@@ -124,7 +118,7 @@ class ConsulRegistry:
             query = {"index": str(index), "wait": f"{max(1, round(wait * 1000))}ms"}
             seconds += wait * 17 / 16
         path = "/v1/health/service/" + quote(checked_name(service), safe="")
-        response = self._open(path, query, seconds, consistency)
+        response = self._ask(path, query, seconds, consistency)
         try:
             number = _index(response)
         except BaseException:
@@ -134,7 +128,7 @@ class ConsulRegistry:
 
     def services(self) -> List[str]:
         """The names of all services that the token may see, sorted. Raises what :meth:`fetch` raises."""
-        response = self._open("/v1/catalog/services", {}, self.timeout, None)
+        response = self._ask("/v1/catalog/services", {}, self.timeout, None)
         try:
             body = b"".join(self._read(response, self.timeout))
         finally:
@@ -147,26 +141,139 @@ class ConsulRegistry:
             raise ProtocolError(f"{self.url} sent a list of services that is not an object")
         return sorted(names)
 
+    @overload
+    def register(
+        self,
+        service: Service,
+        *,
+        ttl: Optional[float] = ...,
+        deregister_after: Optional[float] = ...,
+        form: Form = ...,
+        tags: Iterable[str] = ...,
+        keep: Literal[False] = ...,
+        at_exit: bool = ...,
+    ) -> None: ...
+
+    @overload
+    def register(
+        self,
+        service: Service,
+        *,
+        ttl: Optional[float] = ...,
+        deregister_after: Optional[float] = ...,
+        form: Form = ...,
+        tags: Iterable[str] = ...,
+        keep: Literal[True],
+        at_exit: bool = ...,
+    ) -> Registration: ...
+
+    def register(
+        self,
+        service: Service,
+        *,
+        ttl: Optional[float] = 30.0,
+        deregister_after: Optional[float] = None,
+        form: Form = "both",
+        tags: Iterable[str] = (),
+        keep: bool = False,
+        at_exit: bool = True,
+    ) -> Optional[Registration]:
+        """Register a service's nodes with the agent at this URL, passing from the start. Needs the extra ``consul``.
+
+        What a node has no version or endpoints of its own for is taken from the service, as go-micro does. A node
+        without an address gets the agent's. What Consul says of a node by itself (status, name and metadata of the
+        Consul node, datacenter) and the service's own metadata, which go-micro does not register, are not sent.
+
+        Args:
+            service: its nodes need an ID each, which no other service of this agent has: one that has it is replaced.
+            ttl: seconds after which a node that gave no sign of life is critical; ``None``: no check.
+            deregister_after: seconds after which the agent removes a node that is critical; by default the ttl, but
+                at least 60 s, and 5 s more. Consul looks every 30 s. 0: never.
+            form: the tags: ``"go-micro"`` (every go-micro reader), ``"compact"`` (regcache alone, a fifth of the
+                bytes), ``"both"``.
+            tags: further tags of all nodes, beside their own.
+            keep: give the signs of life (or, without a ttl, register again now and then) in the background, until
+                the :class:`Registration` that is returned is closed. Without it that is up to the caller.
+            at_exit: with ``keep``: close it at the interpreter's end.
+
+        Raises:
+            TypeError, ValueError: something that an agent would refuse or change; nothing is registered.
+            ImportError: there is no client.
+            Unavailable, Timeout, AccessDenied, RequestError, ServerError, RateLimited, ProtocolError: as their own
+                texts say. Nodes before the one that failed are registered.
+        """
+        definitions = define(service, ttl=ttl, deregister_after=deregister_after, form=form, tags=tags)
+        # A sign of life that takes longer than a third of the ttl comes too late.
+        seconds = self.timeout if ttl is None else min(self.timeout, max(1.0, ttl / 3))
+        nodes = AgentNodes(self._exchange, definitions, timeout=seconds)
+        for definition in definitions:
+            nodes.put(definition.id)
+        if not keep:
+            return None
+        interval = (30.0 if ttl is None else ttl) * 2 / 3
+        ids = [definition.id for definition in definitions]
+        return Registration(nodes, ids, about=f"{service.name} at {self.url}", interval=interval, at_exit=at_exit)
+
+    def deregister(self, service: Union[Service, str]) -> None:
+        """Take nodes away from the agent: those of a :class:`~regcache.Service`, or the one with this ID.
+
+        Unknown ones are no error. A registration that is kept is to be closed; it would register them again.
+
+        Raises:
+            ValueError: an ID that cannot be one.
+            ImportError: there is no client.
+            Unavailable, Timeout, AccessDenied, RequestError, ServerError, RateLimited: as their own texts say.
+        """
+        ids = [service] if isinstance(service, str) else [node.id for node in service.nodes]
+        for node_id in ids:
+            checked_name(node_id)
+        nodes = AgentNodes(self._exchange, [], timeout=self.timeout)
+        for node_id in ids:
+            nodes.remove(node_id)
+
+    def registered(self) -> Dict[str, str]:
+        """The IDs of all nodes that are registered with this agent, and the names of their services.
+
+        Raises what :meth:`services` raises.
+        """
+        return agent_services(self._exchange, timeout=self.timeout)
+
     def close(self) -> None:
         """Close the connections that are not in use."""
         self._pool.close()
 
     # -- one exchange ------------------------------------------------------------------------------------------
 
-    def _open(
+    def _ask(
         self, path: str, query: Dict[str, str], seconds: float, consistency: Optional[Consistency]
     ) -> urllib3.BaseHTTPResponse:
-        """Send one request and read the head of its answer: a 200 that Consul itself does not doubt."""
+        """Ask the catalog; the head of an answer that Consul itself does not doubt."""
         mode = self.consistency if consistency is None else _consistency(consistency)
         if mode != "default":
             query[mode] = ""
         if self.datacenter:
             query["dc"] = self.datacenter
-        target = self._prefix + path + ("?" + urlencode(query) if query else "")
-        with self._errors(seconds, answered=False):
+        return self._open("GET", path + ("?" + urlencode(query) if query else ""), None, seconds)
+
+    def _exchange(self, method: str, path: str, body: Optional[bytes] = None, *, timeout: float) -> bytes:
+        """Speak to the agent itself; the whole body of a 200."""
+        response = self._open(method, path, body, timeout)
+        try:
+            return b"".join(self._read(response, timeout))
+        finally:
+            _abandon(response)
+
+    def _open(self, method: str, target: str, body: Optional[bytes], seconds: float) -> urllib3.BaseHTTPResponse:
+        """Send one request and read the head of its answer: a 200."""
+        if self._pid != os.getpid():
+            # After a fork the connections are the parent's: its answers and this process's would be mixed up.
+            self._pool, self._prefix = self._connect()
+            self._pid = os.getpid()
+        with failures(self.url, seconds, answered=False):
             response = self._pool.urlopen(
-                "GET",
-                target,
+                method,
+                self._prefix + target,
+                body=body,
                 headers=self._headers,
                 retries=False,
                 redirect=False,
@@ -176,7 +283,7 @@ class ConsulRegistry:
             )
         try:
             if response.status != 200:
-                self._refuse(response)
+                refuse(response, self.url)
             self._doubts(response)
         except BaseException:
             _abandon(response)
@@ -187,7 +294,7 @@ class ConsulRegistry:
         """The body's bytes; ends only when the body did."""
         taken = 0
         while True:
-            with self._errors(seconds, answered=True):
+            with failures(self.url, seconds, answered=True):
                 chunk = response.read(CHUNK, decode_content=False)
             if not chunk:
                 return
@@ -215,59 +322,6 @@ class ConsulRegistry:
         length = headers.get("Content-Length", "")
         if INDEX.fullmatch(length) and int(length) > self.max_bytes:
             self._too_large()
-
-    def _refuse(self, response: urllib3.BaseHTTPResponse) -> NoReturn:
-        """Raise what a status other than 200 means."""
-        status = response.status
-        text = ""
-        try:
-            text = response.read(ERROR_TEXT, decode_content=False).decode("utf-8", "replace").strip()
-        except (urllib3_errors.HTTPError, OSError, ValueError):
-            pass  # the status says enough
-        said = f"{self.url} answered {status}" + (f" ({text})" if text else "")
-        if status in (401, 403):
-            raise AccessDenied(f"{said}: the token was refused; check token= and its policies")
-        if status in (429, 503):
-            raise RateLimited(f"{said}: it asks for fewer requests, or for another server")
-        if 300 <= status < 400:
-            raise RequestError(f"{said}: redirects are not followed; give the address that it leads to")
-        if 400 <= status < 500:
-            raise RequestError(f"{said}: is this the address of a Consul agent?")
-        if status >= 500:
-            raise ServerError(f"{said}: look at the agent's log, and check datacenter=")
-        raise ProtocolError(f"{said}, where 200 was expected")
-
-    @contextmanager
-    def _errors(self, seconds: float, answered: bool) -> Iterator[None]:
-        """urllib3's errors, as ours."""
-        try:
-            yield
-        except RegcacheError:
-            raise
-        except (urllib3_errors.HTTPError, OSError, ValueError) as error:
-            raise self._translated(error, seconds, answered) from error
-
-    def _translated(self, error: Exception, seconds: float, answered: bool) -> RegcacheError:
-        if isinstance(error, urllib3_errors.NewConnectionError):  # a ConnectTimeoutError until urllib3 2
-            reason = getattr(error.__cause__, "strerror", None) or error
-            return Unavailable(f"{self.url} cannot be reached: {reason}; is the agent running?")
-        if isinstance(error, (urllib3_errors.TimeoutError, TimeoutError)):
-            return Timeout(f"{self.url} did not answer to the end within {seconds:g} s")
-        if isinstance(error, urllib3_errors.SSLError):
-            return Unavailable(f"{self.url}: no secure connection: {error}; check verify= and cert=")
-        if isinstance(error, urllib3_errors.ClosedPoolError):
-            return Unavailable(f"the registry of {self.url} is closed")
-        if answered:
-            return ProtocolError(f"{self.url} sent a body that is cut short or badly framed: {error}")
-        cause = error.args[-1] if error.args else None
-        if isinstance(cause, BadStatusLine) and not isinstance(cause, ConnectionError):
-            return ProtocolError(f"{self.url} does not speak HTTP: {error}")
-        if isinstance(cause, OSError) or isinstance(error, OSError):
-            return Unavailable(
-                f"{self.url} closed the connection without an answer: {error}; an agent does this when one address "
-                "has more than http_max_conns_per_client (200) connections to it"
-            )
-        return ProtocolError(f"{self.url} sent a bad answer: {error}")
 
 
 def _consistency(word: str) -> Consistency:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Union
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Literal, Mapping, Optional, Tuple, Union, overload
 
 from ..errors import Unavailable
 from ..model import Endpoint, Service
-from .base import Answer, Consistency, checked_name, pieces
+from .base import Answer, Consistency, Form, checked_name, pieces
+from .registration import Registration
 
 if TYPE_CHECKING:
     from ..codec import Node
@@ -38,22 +39,66 @@ class MemoryRegistry:
     def __repr__(self) -> str:
         return f"<MemoryRegistry: {len(self.services())} services, index {self._index}>"
 
-    def register(self, service: Service) -> None:
+    @overload
+    def register(
+        self,
+        service: Service,
+        *,
+        ttl: Optional[float] = ...,
+        deregister_after: Optional[float] = ...,
+        form: Form = ...,
+        tags: Iterable[str] = ...,
+        keep: Literal[False] = ...,
+        at_exit: bool = ...,
+    ) -> None: ...
+
+    @overload
+    def register(
+        self,
+        service: Service,
+        *,
+        ttl: Optional[float] = ...,
+        deregister_after: Optional[float] = ...,
+        form: Form = ...,
+        tags: Iterable[str] = ...,
+        keep: Literal[True],
+        at_exit: bool = ...,
+    ) -> Registration: ...
+
+    def register(
+        self,
+        service: Service,
+        *,
+        ttl: Optional[float] = 30.0,
+        deregister_after: Optional[float] = None,
+        form: Form = "both",
+        tags: Iterable[str] = (),
+        keep: bool = False,
+        at_exit: bool = True,
+    ) -> Optional[Registration]:
         """Add a service's nodes; a node whose ID is already there is replaced.
 
         Args:
             service: its nodes need a Service.ID each. What they have no version or endpoints of their own for is
                 taken from the service, as go-micro does.
+            tags: further tags of all nodes, beside their own.
+            keep: return a :class:`Registration`, whose end takes the nodes away.
+            ttl, deregister_after, form, at_exit: as ``ConsulRegistry`` has them, so that one can stand in for the
+                other; nothing here runs out, and the tags are plain.
 
         Raises:
             ValueError: a name or ID is empty or no UTF-8 can be made of a text.
         """
         name = checked_name(service.name)
-        entries = {checked_name(node.id): _entry(service, node) for node in service.nodes}
+        more = tuple(tags)
+        entries = {checked_name(node.id): _entry(service, node, more) for node in service.nodes}
         with self._changed:
             self._bodies.pop(name, None)
             self._entries.setdefault(name, {}).update(entries)
             self._change()
+        if not keep:
+            return None
+        return Registration(_Kept(self, service), list(entries), about=name, interval=None, at_exit=at_exit)
 
     def deregister(self, service: Union[Service, str]) -> None:
         """Take nodes away: those of a :class:`~regcache.Service`, or all with this ID. Unknown ones are no error."""
@@ -117,12 +162,29 @@ class MemoryRegistry:
         self._changed.notify_all()
 
 
-def _entry(service: Service, node: "Node") -> bytes:
+class _Kept:
+    """The nodes of a registration."""
+
+    def __init__(self, registry: MemoryRegistry, service: Service) -> None:
+        self._registry = registry
+        self._nodes = {node.id: service._replace(nodes=(node,)) for node in service.nodes}
+
+    def put(self, node_id: str) -> None:
+        self._registry.register(self._nodes[node_id])
+
+    def touch(self, node_id: str) -> None:
+        """Nothing runs out here."""
+
+    def remove(self, node_id: str) -> None:
+        self._registry.deregister(self._nodes[node_id])
+
+
+def _entry(service: Service, node: "Node", more: Tuple[str, ...]) -> bytes:
     """One entry of a health body, with the tags that go-micro's Register writes (in the plain, readable form)."""
     tags = ["t=" + _go_json({key: value}) for key, value in node.metadata.items()]
     tags += ["e=" + _go_json(_endpoint(e)) for e in node.endpoints or service.endpoints]
     tags.append("v=" + (node.version or service.version))
-    tags += node.tags
+    tags += (*node.tags, *more)
     status = node.status
     check = {"CheckID": f"service:{node.id}", "Status": status}
     if status == "maintenance":
