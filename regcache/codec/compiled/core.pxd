@@ -6,7 +6,6 @@ cdef extern from "codes.h" nogil:
         RC_OK
         RC_TRUNCATED
         RC_LIMIT_RECORD
-        RC_LIMIT_RATIO
         RC_LIMIT_TAG
         RC_NO_MEMORY
 
@@ -69,6 +68,12 @@ cdef extern from "document.h":
     int rc_document(int kind, const uint8_t *text, size_t n, size_t nesting, rc_buf *scratch, rc_sink sink,
                     void *ctx) noexcept
 
+cdef extern from "compact.h":
+    int rc_compact_init(const uint8_t *dictionary, size_t n)
+    int rc_compact_document(const uint8_t *data, size_t n, size_t nesting, rc_buf *scratch, rc_sink sink,
+                            void *ctx) noexcept
+    int rc_compact_version(const uint8_t *data, size_t n, const uint8_t **text, size_t *len)
+
 cdef extern from "records.h" nogil:
     enum:
         RC_K_FOREIGN
@@ -76,6 +81,7 @@ cdef extern from "records.h" nogil:
         RC_K_METADATA
         RC_K_VERSION
         RC_K_META
+        RC_K_COMPACT
     ctypedef struct rc_record:
         uint8_t kind
         uint8_t code
@@ -93,6 +99,7 @@ cdef extern from "records.h" nogil:
     size_t rc_table_bytes(const rc_table *t)
     size_t rc_table_tags(const rc_table *t)
     void rc_records_init(uint64_t seed_a, uint64_t seed_b)
+    size_t rc_allowed(size_t compressed, size_t record_bytes, size_t ratio, int *code)
     ctypedef struct rc_workshop:
         rc_inflater inflater
         rc_buf raw
@@ -121,6 +128,7 @@ cdef extern from "decoder.h" nogil:
         rc_record *version
         rc_record *meta
         rc_record *node_meta
+        rc_record *compact
         size_t records_at
         size_t records
         uint8_t status
@@ -197,6 +205,7 @@ cdef extern from "decoder.h" nogil:
     int rc_scan(rc_decoder *d, const uint8_t *data, size_t n, size_t pause, size_t *used)
     int rc_scan_end(rc_decoder *d)
     void rc_decoder_taken(rc_decoder *d)
+    void rc_entry_tags_end(rc_decoder *d)
     void rc_entry_begin(rc_decoder *d, uint64_t offset)
     int rc_entry_tag(rc_decoder *d, const uint8_t *tag, size_t n, int over, uint64_t offset)
 

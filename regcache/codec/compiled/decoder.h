@@ -20,6 +20,7 @@ typedef struct {
     rc_span id, name, address, node_name, node_address, datacenter;
     int64_t port, passing, warning;
     rc_record *version, *meta, *node_meta;
+    rc_record *compact;                     /* the whole record in one tag; then there are no others but foreign ones */
     size_t records_at, records; /* in the decoder's list: endpoints, metadata and foreign tags in order */
     uint8_t status;             /* enum rc_status */
     uint8_t critical;           /* one of the checks is critical: go-micro leaves the node out */
@@ -134,6 +135,8 @@ void rc_entry_reset_service(rc_decoder *d);
 void rc_entry_reset_tags(rc_decoder *d);
 int rc_entry_tag(rc_decoder *d, const uint8_t *tag, size_t n, int over, uint64_t offset);
 void rc_entry_tag_wrong(rc_decoder *d, uint64_t offset);
+/* All tags of the entry were read: with a good compact one, the others of go-micro do not count. */
+void rc_entry_tags_end(rc_decoder *d);
 void rc_entry_check_begin(rc_decoder *d);
 void rc_entry_check_end(rc_decoder *d);
 int rc_entry_map_end(rc_decoder *d);

@@ -385,6 +385,7 @@ def decode_tags(tags, *, limits=Limits(), strict=False):
             if strict and d.first.code != RC_OK:
                 raise reasons.error(d.first.code, 0, f"[{d.first.index}]")
             d.tag += 1
+        rc_entry_tags_end(d)
         d.node.records = d.records.len // sizeof(rc_record *)
         node = _make_node(&d.node, <rc_record **>(<void *>d.records.data), d.arena.data, None)
         p = <rc_problem *>(<void *>d.problems.data)
@@ -415,7 +416,7 @@ def decode_mdns(record, *, limits=Limits()):
     cdef bytes digits = b"".join([_tag_bytes(piece) for piece in record])
     cdef rc_decoder *d = _new_decoder(limits, False)
     cdef rc_workshop *w = &d.workshop
-    cdef int code
+    cdef int code, too_large = 0
     cdef size_t allowed
     cdef _Reader reader
     try:
@@ -423,11 +424,10 @@ def decode_mdns(record, *, limits=Limits()):
             raise reasons.error(RC_LIMIT_TAG, 0, "")
         code = rc_unhex(&w.raw, <const uint8_t *>PyBytes_AS_STRING(digits), <size_t>PyBytes_GET_SIZE(digits))
         if code == RC_OK:
-            by_ratio = max(RATIO_FLOOR, limits.ratio * w.raw.len)
-            allowed = min(w.record_bytes, by_ratio)
+            allowed = rc_allowed(w.raw.len, w.record_bytes, w.ratio, &too_large)
             code = rc_inflate(&w.inflater, &w.data, w.raw.data, w.raw.len, allowed)
-            if code == RC_LIMIT_RECORD and by_ratio < w.record_bytes:
-                code = RC_LIMIT_RATIO
+            if code == RC_LIMIT_RECORD:
+                code = too_large
         if code == RC_OK:
             reader = _read(RC_DOC_MDNS, w.data.data, w.data.len, d.nesting, &code)
         if code == RC_NO_MEMORY:

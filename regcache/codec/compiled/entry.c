@@ -101,7 +101,7 @@ int rc_entry_warn(rc_decoder *d, int code, int place, uint64_t offset)
 void rc_entry_reset_tags(rc_decoder *d)
 {
     d->records.len = d->records_base * sizeof(rc_record *);
-    d->node.version = NULL;
+    d->node.version = d->node.compact = NULL;
     d->node.version_found = 0;
     d->version_done = d->too_many_tags = 0;
     d->endpoint_format = d->metadata_format = 0;
@@ -223,6 +223,7 @@ int rc_entry_end(rc_decoder *d)
             all[i].has_node = named.has_node;
         }
     }
+    rc_entry_tags_end(d);
     if (++d->total_nodes > d->nodes_limit) return rc_fatal(d, RC_LIMIT_NODES, RC_P_ENTRY, d->entry_offset);
     d->node.records_at = d->records_base;
     d->node.records = d->records.len / sizeof(rc_record *) - d->records_base;
@@ -258,7 +259,10 @@ int rc_entry_tag(rc_decoder *d, const uint8_t *tag, size_t n, int over, uint64_t
     if (over) return rc_entry_warn(d, RC_LIMIT_TAG, RC_P_TAG, offset);
     if (n == 0) return RC_OK;
     int kind = RC_K_FOREIGN;
-    if (n >= 2 && (tag[1] == '-' || tag[1] == '=')) {
+    if (n >= 2 && tag[0] == 'm' && tag[1] == '~') {
+        if (d->node.compact != NULL) return RC_OK;
+        kind = RC_K_COMPACT;
+    } else if (n >= 2 && (tag[1] == '-' || tag[1] == '=')) {
         /* The first format seen of a kind is the one that counts, as in go-micro; foreign tags have no say. */
         uint8_t *format = NULL;
         if (tag[0] == 'e') {
@@ -272,6 +276,7 @@ int rc_entry_tag(rc_decoder *d, const uint8_t *tag, size_t n, int over, uint64_t
             if (d->version_done) return RC_OK;
             d->version_done = 1;
         }
+        if (kind != RC_K_FOREIGN && d->node.compact != NULL) return RC_OK;
         if (format != NULL) {
             if (*format && *format != tag[1]) return RC_OK;
             *format = tag[1];
@@ -292,7 +297,23 @@ int rc_entry_tag(rc_decoder *d, const uint8_t *tag, size_t n, int over, uint64_t
         d->node.version = r;
         return RC_OK;
     }
+    if (kind == RC_K_COMPACT) {
+        d->node.compact = r;
+        return RC_OK;
+    }
     return rc_buf_put(&d->records, &r, sizeof(rc_record *)) < 0 ? rc_fatal(d, RC_NO_MEMORY, RC_P_TAG, offset) : RC_OK;
+}
+
+void rc_entry_tags_end(rc_decoder *d)
+{
+    if (d->node.compact == NULL) return;
+    rc_record **all = (rc_record **)(void *)d->records.data;
+    size_t n = d->records.len / sizeof *all, kept = d->records_base;
+    for (size_t i = d->records_base; i < n; i++)
+        if (all[i]->kind == RC_K_FOREIGN) all[kept++] = all[i];
+    d->records.len = kept * sizeof *all;
+    d->node.version = NULL;
+    d->node.version_found = 1;
 }
 
 int rc_entry_map_end(rc_decoder *d)

@@ -37,23 +37,27 @@ int rc_inflate(rc_inflater *inf, rc_buf *out, const uint8_t *data, size_t n, siz
     z->next_in = (Bytef *)(uintptr_t)data;
     z->avail_in = (uInt)n;
     for (;;) {
-        /* one byte more than allowed, to see that there is more */
-        size_t room = allowed + 1 - out->len;
-        size_t step = out->cap - out->len;
-        if (step == 0) {
-            if (rc_buf_reserve(out, out->len ? out->len : 4096) < 0) return RC_NO_MEMORY;
+        uint8_t beyond; /* one byte more than allowed shows that there is more; the buffer does not grow for it */
+        size_t room = allowed - out->len, step = 1;
+        if (room == 0) {
+            z->next_out = &beyond;
+        } else {
+            if (out->cap == out->len) {
+                size_t more = out->len ? out->len : 4096;
+                if (rc_buf_reserve(out, more < room ? more : room) < 0) return RC_NO_MEMORY;
+            }
             step = out->cap - out->len;
+            if (step > room) step = room;
+            z->next_out = out->data + out->len;
         }
-        if (step > room) step = room;
-        z->next_out = out->data + out->len;
         z->avail_out = (uInt)step;
         int rc = inflate(z, Z_NO_FLUSH);
         if (rc == Z_NEED_DICT && z->adler == 1) { /* the empty dictionary, which Go has */
             rc = inflateSetDictionary(z, (const Bytef *)"", 0);
             if (rc == Z_OK) rc = inflate(z, Z_NO_FLUSH);
         }
-        out->len += step - z->avail_out;
-        if (out->len > allowed) return RC_LIMIT_RECORD;
+        if (room == 0 && z->avail_out == 0) return RC_LIMIT_RECORD;
+        if (room != 0) out->len += step - z->avail_out;
         if (rc == Z_STREAM_END) return RC_OK;
         if (rc == Z_MEM_ERROR) return RC_NO_MEMORY;
         if (rc != Z_OK && rc != Z_BUF_ERROR) return RC_ZLIB_CORRUPT; /* Z_NEED_DICT as well: Go has no other */

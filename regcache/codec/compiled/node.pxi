@@ -54,6 +54,7 @@ cdef class Node:
     cdef rc_record *_meta_record
     cdef rc_record *_node_meta_record
     cdef rc_record *_version_record
+    cdef rc_record *_compact_record
     cdef bint _given            # made in Python: what it says is not in records
     # Made on first use and then never changed (lazy.h); each owns a count.
     cdef void *_metadata
@@ -110,6 +111,8 @@ cdef class Node:
             rc_record_release(self._node_meta_record)
         if self._version_record != NULL:
             rc_record_release(self._version_record)
+        if self._compact_record != NULL:
+            rc_record_release(self._compact_record)
         rc_lazy_clear(&self._metadata)
         rc_lazy_clear(&self._endpoints)
         rc_lazy_clear(&self._tags)
@@ -133,6 +136,8 @@ cdef class Node:
         cdef dict made
         cdef object proxy
         cdef size_t i
+        if held == NULL and self._compact_record != NULL:
+            held = rc_lazy_set(&self._metadata, (<tuple>parsed(self._compact_record))[0])
         if held == NULL:
             made = {}
             for i in range(self._count):
@@ -165,7 +170,10 @@ cdef class Node:
     @property
     def endpoints(self):
         """What the e tags say, in order; an element is None where the tag says null."""
-        return self._of_kind(&self._endpoints, RC_K_ENDPOINT)
+        cdef void *held = rc_lazy_get(&self._endpoints)
+        if held == NULL and self._compact_record != NULL:
+            held = rc_lazy_set(&self._endpoints, (<tuple>parsed(self._compact_record))[1])
+        return self._of_kind(&self._endpoints, RC_K_ENDPOINT) if held == NULL else <object>held
 
     @property
     def tags(self):
@@ -252,7 +260,7 @@ cdef bint _same_records(Node node, const rc_node *n, rc_record **records) noexce
     """Has it the same tags? Equal ones of two snapshots are one record."""
     cdef size_t i
     if (node._count != n.records or node._version_record != n.version or node._meta_record != n.meta
-            or node._node_meta_record != n.node_meta or node._given):
+            or node._node_meta_record != n.node_meta or node._compact_record != n.compact or node._given):
         return False
     for i in range(n.records):
         if node._records[i] != records[n.records_at + i]:
@@ -265,6 +273,14 @@ cdef str _shared(str last, const uint8_t *p, size_t n):
     if last is not None and _same_text(last, p, n):
         return last
     return text(p, n)
+
+
+cdef str _compact_version(rc_record *r, str last):
+    """The version alone: the rest of the record waits until somebody asks."""
+    cdef const uint8_t *p = NULL
+    cdef size_t n = 0
+    rc_compact_version(rc_record_data(r), r.data_len, &p, &n)
+    return clean_text(p, n) if last is None or not _same_text(last, p, n) else last
 
 
 cdef Node _make_node(const rc_node *n, rc_record **records, const uint8_t *arena, Node last):
@@ -281,7 +297,10 @@ cdef Node _make_node(const rc_node *n, rc_record **records, const uint8_t *arena
         node.name = _shared(last.name, arena + n.name.at, n.name.len)
         node.node_name = _shared(last.node_name, arena + n.node_name.at, n.node_name.len)
         node.datacenter = _shared(last.datacenter, arena + n.datacenter.at, n.datacenter.len)
-    node.version = "" if n.version == NULL else parsed(n.version)
+    if n.compact != NULL:
+        node.version = _compact_version(n.compact, None if last is None else last.version)
+    else:
+        node.version = "" if n.version == NULL else parsed(n.version)
     node.port = n.port
     node.critical = n.critical
     node._status = n.status
@@ -298,6 +317,9 @@ cdef Node _make_node(const rc_node *n, rc_record **records, const uint8_t *arena
     if n.version != NULL:
         rc_record_hold(n.version)
         node._version_record = n.version
+    if n.compact != NULL:
+        rc_record_hold(n.compact)
+        node._compact_record = n.compact
     if n.meta != NULL:
         rc_record_hold(n.meta)
         node._meta_record = n.meta

@@ -166,6 +166,7 @@ size_t rc_table_tags(const rc_table *t)
 void rc_workshop_free(rc_workshop *w)
 {
     rc_inflate_free(&w->inflater);
+    rc_unpacker_free(&w->unpacker);
     rc_buf_free(&w->raw);
     rc_buf_free(&w->data);
     rc_buf_free(&w->scratch);
@@ -173,13 +174,21 @@ void rc_workshop_free(rc_workshop *w)
 
 size_t rc_workshop_bytes(const rc_workshop *w)
 {
-    return w->inflater.held + w->raw.cap + w->data.cap + w->scratch.cap;
+    return w->inflater.held + rc_unpacker_bytes(&w->unpacker) + w->raw.cap + w->data.cap + w->scratch.cap;
 }
 
 /* More than this is given back after each tag. */
 #define KEEP (64 * 1024)
 /* regcache.limits.RATIO_FLOOR */
 #define RATIO_FLOOR (128 * 1024)
+
+size_t rc_allowed(size_t compressed, size_t record_bytes, size_t ratio, int *code)
+{
+    size_t by_ratio = ratio > SIZE_MAX / (compressed + 1) ? SIZE_MAX : ratio * compressed;
+    if (by_ratio < RATIO_FLOOR) by_ratio = RATIO_FLOOR;
+    *code = record_bytes <= by_ratio ? RC_LIMIT_RECORD : RC_LIMIT_RATIO;
+    return record_bytes <= by_ratio ? record_bytes : by_ratio;
+}
 
 /* Sets where the data is; returns RC_OK or why there is none. */
 static int decode(rc_workshop *w, int kind, const uint8_t *tag, size_t n, const uint8_t **data, size_t *len)
@@ -189,6 +198,13 @@ static int decode(rc_workshop *w, int kind, const uint8_t *tag, size_t n, const 
     *len = n;
     if (kind == RC_K_FOREIGN || kind == RC_K_META) return RC_OK;
     w->decoded++;
+    if (kind == RC_K_COMPACT) {
+        code = rc_compact_unpack(&w->unpacker, &w->raw, &w->data, tag, n, w->record_bytes, w->ratio);
+        if (code != RC_OK) return code;
+        *data = w->data.data;
+        *len = w->data.len;
+        return rc_compact_document(*data, *len, w->nesting, &w->scratch, NULL, NULL);
+    }
     if (tag[1] == '=') {
         *data = tag + 2;
         *len = n - 2;
@@ -196,14 +212,10 @@ static int decode(rc_workshop *w, int kind, const uint8_t *tag, size_t n, const 
     } else {
         w->raw.len = 0;
         if ((code = rc_unhex(&w->raw, tag + 2, n - 2)) != RC_OK) return code;
-        size_t by_ratio = w->ratio > SIZE_MAX / (w->raw.len + 1) ? SIZE_MAX : w->ratio * w->raw.len;
-        if (by_ratio < RATIO_FLOOR) by_ratio = RATIO_FLOOR;
-        int ratio_first = by_ratio < w->record_bytes;
-        size_t allowed = ratio_first ? by_ratio : w->record_bytes;
-        if (allowed > UINT32_MAX / 2) allowed = UINT32_MAX / 2;
+        int too_large;
+        size_t allowed = rc_allowed(w->raw.len, w->record_bytes, w->ratio, &too_large);
         code = rc_inflate(&w->inflater, &w->data, w->raw.data, w->raw.len, allowed);
-        if (code == RC_LIMIT_RECORD && ratio_first) return RC_LIMIT_RATIO;
-        if (code != RC_OK) return code;
+        if (code != RC_OK) return code == RC_LIMIT_RECORD ? too_large : code;
         *data = w->data.data;
         *len = w->data.len;
     }

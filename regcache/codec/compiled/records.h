@@ -2,9 +2,10 @@
 #ifndef RC_RECORDS_H
 #define RC_RECORDS_H
 
+#include "compact.h"
 #include "inflate.h"
 
-enum rc_kind { RC_K_FOREIGN, RC_K_ENDPOINT, RC_K_METADATA, RC_K_VERSION, RC_K_META };
+enum rc_kind { RC_K_FOREIGN, RC_K_ENDPOINT, RC_K_METADATA, RC_K_VERSION, RC_K_META, RC_K_COMPACT };
 
 /* A tag as written (the key), and what it decompresses to (the data). Immutable but for `parsed`. */
 typedef struct rc_record {
@@ -46,6 +47,7 @@ void rc_records_init(uint64_t seed_a, uint64_t seed_b);
 /* Working memory of one decoder. */
 typedef struct {
     rc_inflater inflater;
+    rc_unpacker unpacker;
     rc_buf raw;      /* unhexed */
     rc_buf data;     /* inflated */
     rc_buf scratch;  /* strings of a document */
@@ -53,6 +55,8 @@ typedef struct {
     size_t decoded;      /* tags decoded */
     size_t total;        /* data bytes of the distinct records in the table */
 } rc_workshop;
+/* The most bytes that a record of so many compressed ones may have; `*code` is the limit that this is. */
+size_t rc_allowed(size_t compressed, size_t record_bytes, size_t ratio, int *code);
 void rc_workshop_free(rc_workshop *w);
 size_t rc_workshop_bytes(const rc_workshop *w);
 

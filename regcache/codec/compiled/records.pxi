@@ -16,6 +16,18 @@ cdef inline str text(const uint8_t *p, size_t n):
     return PyUnicode_DecodeUTF8(<const char *>p, n, NULL) if n else ""
 
 
+cdef str clean_text(const uint8_t *p, size_t n):
+    """Text that may not be UTF-8: each bad byte becomes U+FFFD, as in Go."""
+    cdef rc_buf clean
+    memset(&clean, 0, sizeof(clean))
+    try:
+        if rc_put_clean(&clean, p, n) < 0:
+            raise MemoryError
+        return text(clean.data, clean.len)
+    finally:
+        rc_buf_free(&clean)
+
+
 @cython.final
 cdef class _Draft:
     """A Value while its text is read: members may still come twice."""
@@ -198,6 +210,10 @@ cdef int _tell(void *ctx, int event, int member, const uint8_t *p, size_t n) noe
         return -1
 
 
+cdef enum:
+    COMPACT = 100  # beside the kinds of rc_document
+
+
 cdef _Reader _read(int kind, const uint8_t *p, size_t n, size_t nesting, int *code):
     """The record as a reader full of it; `code` says what is wrong, if something is."""
     cdef _Reader reader = _Reader.__new__(_Reader)
@@ -205,7 +221,10 @@ cdef _Reader _read(int kind, const uint8_t *p, size_t n, size_t nesting, int *co
     memset(&scratch, 0, sizeof(scratch))
     if kind == RC_DOC_METADATA:
         reader.metadata = {}
-    code[0] = rc_document(kind, p, n, nesting, &scratch, _tell, <void *>reader)
+    if kind == COMPACT:
+        code[0] = rc_compact_document(p, n, nesting, &scratch, _tell, <void *>reader)
+    else:
+        code[0] = rc_document(kind, p, n, nesting, &scratch, _tell, <void *>reader)
     rc_buf_free(&scratch)
     if reader.error is not None:
         raise reader.error
@@ -216,7 +235,6 @@ cdef _Reader _read(int kind, const uint8_t *p, size_t n, size_t nesting, int *co
 
 cdef object _parse(rc_record *r):
     cdef const uint8_t *p = rc_record_data(r)
-    cdef rc_buf clean
     cdef uint32_t size
     cdef size_t at
     cdef int code = RC_OK
@@ -226,13 +244,7 @@ cdef object _parse(rc_record *r):
     if r.kind == RC_K_FOREIGN:
         return text(p, r.data_len)
     if r.kind == RC_K_VERSION:
-        memset(&clean, 0, sizeof(clean))
-        try:
-            if rc_put_clean(&clean, p, r.data_len) < 0:
-                raise MemoryError
-            return text(clean.data, clean.len)
-        finally:
-            rc_buf_free(&clean)
+        return clean_text(p, r.data_len)
     if r.kind == RC_K_META:
         made = {}
         at = 0
@@ -248,6 +260,9 @@ cdef object _parse(rc_record *r):
             at += size
         return MappingProxyType(made)
     # The nesting was checked when the record was decoded.
+    if r.kind == RC_K_COMPACT:
+        reader = _read(COMPACT, p, r.data_len, <size_t>-1, &code)
+        return MappingProxyType(reader.metadata or {}), tuple(reader.endpoints or ())
     reader = _read(RC_DOC_ENDPOINT if r.kind == RC_K_ENDPOINT else RC_DOC_METADATA, p, r.data_len, <size_t>-1, &code)
     if r.kind == RC_K_METADATA:
         return reader.metadata
