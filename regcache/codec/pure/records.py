@@ -9,6 +9,7 @@ from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple, 
 from ...limits import Limits
 from ...model import DecodeWarning, Endpoint, Record
 from .. import reasons
+from .compact import decode_compact
 from .gojson import SURROGATE, make_document, make_endpoint, make_metadata, parse
 from .inflate import inflate
 from .unhex import BadRecord, unhex
@@ -16,6 +17,8 @@ from .unhex import BadRecord, unhex
 __all__ = ["EMPTY", "MadeRecord", "Overflow", "Records", "Resolved", "decode_mdns", "decode_tags", "merge"]
 
 EMPTY: Any = MappingProxyType({})
+#: How tags begin that a compact one before them makes needless.
+_OURS = frozenset(("e-", "e=", "t-", "t=", "v-", "v=", "m~"))
 
 
 def _one_for_each_byte(error: UnicodeError) -> Tuple[str, int]:
@@ -28,7 +31,9 @@ codecs.register_error("regcache-go", _one_for_each_byte)
 
 
 class MadeRecord:
-    """One distinct tag. ``code`` 0: good, and ``value`` is a dict (t), an Endpoint or None (e), a str (v)."""
+    """One distinct tag. ``code`` 0: good, and ``value`` is a dict (t), an Endpoint or None (e), a str (v) or a
+    :class:`Compact` (m).
+    """
 
     __slots__ = ("code", "kind", "size", "value")
 
@@ -88,6 +93,7 @@ class Records:
         version = ""
         found = False
         lock_e = lock_t = ""
+        compact: Optional[MadeRecord] = None
         for position, tag in enumerate(tags):
             if not tag:
                 continue
@@ -100,6 +106,8 @@ class Records:
                     # Not looked at: it locks no format and decides no version.
                     problems.append((position, reasons.LIMIT_TAG))
                     continue
+            if compact is not None and kind in _OURS:
+                continue
             if kind == "t-" or kind == "t=":
                 if kind != lock_t:
                     if lock_t:
@@ -114,6 +122,8 @@ class Records:
                 if found:
                     continue
                 found = True
+            elif kind == "m~":
+                pass
             else:
                 foreign.append(tag)
                 continue
@@ -121,10 +131,15 @@ class Records:
                 record = self._make(tag, kind, position, problems)
             if record.code:
                 problems.append((position, record.code))
+            elif kind == "m~":
+                compact = record
             else:
                 records.append(record)
                 if kind[0] == "v":
                     version = record.value
+        if compact is not None:
+            # It holds the whole record: go-micro's tags, which may have come before it, do not count.
+            return Resolved((compact,), compact.value.version, True, tuple(foreign), problems)
         return Resolved(tuple(records), version, found, tuple(foreign), problems)
 
     def keep_only(self, used: Set[Tuple[MadeRecord, ...]]) -> Dict[str, MadeRecord]:
@@ -148,6 +163,9 @@ class Records:
 
 def _decode(tag: str, kind: str, limits: Limits) -> MadeRecord:
     try:
+        if kind == "m~":
+            compact, size = decode_compact(tag, limits)
+            return MadeRecord(kind, 0, compact, size)
         if kind[1] == "-":
             data = inflate(unhex(tag[2:]), limits)
         else:
@@ -175,6 +193,8 @@ def merge(records: Iterable[MadeRecord]) -> Tuple[Dict[str, str], Tuple[Optional
                 metadata.update(record.value)
         elif record.kind[0] == "e":
             endpoints.append(record.value)
+        elif record.kind == "m~":
+            return record.value.metadata, record.value.endpoints
     return metadata, tuple(endpoints)
 
 
