@@ -11,14 +11,19 @@ import json
 import random
 import sys
 import zlib
+from base64 import urlsafe_b64encode
 from pathlib import Path
-from typing import Iterator, List
+from typing import Any, Iterator, List
+
+import msgpack
+import zstandard
 
 from tests import build, recorded
 
 #: Longer inputs make a fuzzer slow.
 LONGEST = 8192
-TAGS, DOCUMENTS, STREAMS, MDNS, PARTS = range(5)
+TAGS, DOCUMENTS, STREAMS, MDNS, PARTS, COMPACT, FRAME = range(7)
+DICTIONARY = Path(__file__).parents[2] / "regcache" / "codec" / "dictionaries" / "1.zdict"
 
 
 def recorded_bodies() -> Iterator[bytes]:
@@ -44,6 +49,8 @@ def written_bodies() -> Iterator[bytes]:
         *(dict(entry, Service=dict(entry["Service"], Service=f"svc{i % 2}")) for i, entry in enumerate(same))
     )
     yield json.dumps(same, indent=2).encode()
+    whole = [compact_tag(packed("2", {"a": "b"}, [{"name": "x"}, None]), trained) for trained in (True, False)]
+    yield build.body(build.entry("a", tags=(tags[0], whole[0])), build.entry("b", tags=("www", *whole, tags[1])))
     yield build.body(build.entry("\u2028\U0001f600", Service_Weights={"Passing": -1, "Warning": None}, Node=None))
     yield build.body(*[build.entry("a", tags=tuple(f"t={{{i}" for i in range(9)))] * 2)
     yield b'[{"node":{"Node":"a","Meta":{"x":null,"y":[]}},"Node":null,"SERVICE":{"ID":"\\ud83d\\ude00\\udc00"},"Service":{"tag\xc5\xbf":["a"],"TAGS":null}}]'
@@ -79,11 +86,55 @@ def payload(tag: str) -> bytes:
         return b""
 
 
+def packed(version: Any, metadata: Any, endpoints: Any) -> bytes:
+    """A compact record; endpoints as go-micro's JSON has them."""
+
+    def value(v: Any) -> Any:
+        return (
+            v
+            if not isinstance(v, dict)
+            else [v.get("name"), v.get("type"), v.get("values") and list(map(value, v["values"]))]
+        )
+
+    def endpoint(e: Any) -> Any:
+        if not isinstance(e, dict):
+            return e
+        return [e.get("name"), value(e.get("request")), value(e.get("response")), e.get("metadata")]
+
+    return bytes(msgpack.packb([version, metadata, [endpoint(e) for e in endpoints]]))
+
+
+def framed(data: bytes, dictionary: bool) -> bytes:
+    """A zstd frame without its magic number, as a compact tag has it."""
+    trained = zstandard.ZstdCompressionDict(DICTIONARY.read_bytes()) if dictionary else None
+    options = zstandard.ZstdCompressionParameters.from_level(19, write_dict_id=False, write_content_size=True)
+    return zstandard.ZstdCompressor(dict_data=trained, compression_params=options).compress(data)[4:]
+
+
+def compact_tag(record: bytes, dictionary: bool) -> str:
+    return f"m~1{dictionary:d}" + urlsafe_b64encode(framed(record, dictionary)).decode().rstrip("=")
+
+
+def compact_records() -> Iterator[bytes]:
+    """Of the recorded vectors, and some that no writer writes."""
+    for line in recorded.lines("gomicro_vectors.jsonl.zst"):
+        if "endpoints" in line and len(json.dumps(line["endpoints"])) < 2000:
+            yield packed(line["version"], line["metadata"], line["endpoints"] or [])
+    yield from (
+        msgpack.packb(odd) for odd in (None, [], ["1", {}, [], 7], [None, None, None], ["1", {"a": None, "b": 1}, []])
+    )
+    yield msgpack.packb(
+        [b"\xff", {1: 2, "k": [1.5, -1, 2**40, b"x", msgpack.ExtType(5, b"abc")]}, [[], [None] * 9, {"": ""}]]
+    )
+    yield b"\x93\xa11\x80" + b"\x91" * 30 + b"\x90"
+    yield b"\xdd\xff\xff\xff\xff\xdf\0\0\0\1\xc7\0\5\xc6\0\0\0\0"
+
+
 def tags() -> Iterator[bytes]:
     draw = random.Random(2)
 
-    def made(mode: int, parts: List[bytes]) -> bytes:
-        options = mode | draw.choice([0, 0, 8, 16])
+    def made(mode: int, parts: List[bytes], *, more: int = 0) -> bytes:
+        options = mode | (more or draw.choice([0, 0, 8, 16]))
         small = draw.choice([0, 0, 0, 1 << draw.randrange(8)])
         return bytes(
             [options, small, draw.randrange(256), draw.choice([0, 0, 0, draw.randrange(1, 30)])]
@@ -110,17 +161,16 @@ def tags() -> Iterator[bytes]:
             continue
         if len(document) <= 4000:
             yield made(MDNS, [document])
-    for text in (
-        "CheckID",
-        "CHEC\u212aid",
-        "tag\u017f",
-        "Endpoints",
-        "789C00",
-        "abc",
-        "x" * 300,
-        'a"' * 40,
-        "\u20ac\n" * 30,
-    ):
+    for i, record in enumerate(sorted({record for record in compact_records() if len(record) <= 2000})):
+        trained = i % 2 == 1
+        frame = framed(record, trained)
+        yield made(COMPACT, [record])
+        yield made(FRAME, [frame], more=16 if trained else 8)
+        tag = compact_tag(record, trained).encode()
+        others = [b"v=2", b"www", b't={"a":"b"}', b"m~", b"m~20", b"m~1*"]
+        yield made(TAGS, [*draw.sample(others, i % 4), tag, *draw.sample(others, i % 3)])
+    names = ["CheckID", "CHEC\u212aid", "tag\u017f", "Endpoints"]
+    for text in [*names, "789C00", "abc", "-_8", "AAB", "x" * 300, 'a"' * 40, "\u20ac\n" * 30]:
         yield made(PARTS, [text.encode()])
     yield made(PARTS, [bytes(range(256))])
 

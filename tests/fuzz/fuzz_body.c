@@ -77,17 +77,21 @@ static void take(outcome *o, int with_object)
         say_span(o, "datacenter", n->datacenter);
         CHECK(rc_buf_put(&o->ids, &n->name.len, sizeof n->name.len) == 0);
         CHECK(rc_buf_put(&o->ids, in_arena(d, n->name), n->name.len) == 0);
-        rc_record *own[] = {n->version, n->meta, n->node_meta};
-        for (size_t j = 0; j < 3; j++) {
+        static const int kinds[] = {RC_K_VERSION, RC_K_COMPACT, RC_K_META, RC_K_META};
+        rc_record *own[] = {n->version, n->compact, n->meta, n->node_meta};
+        for (size_t j = 0; j < sizeof own / sizeof *own; j++) {
             if (own[j] == NULL) continue;
-            CHECK(own[j]->kind == (j == 0 ? RC_K_VERSION : RC_K_META));
+            CHECK(own[j]->kind == kinds[j]);
             take_record(o, own[j], with_object);
         }
+        CHECK(n->version_found || (n->version == NULL && n->compact == NULL));
+        CHECK(n->version == NULL || n->compact == NULL);
         CHECK(n->records_at <= d->records.len / sizeof *records &&
               n->records <= d->records.len / sizeof *records - n->records_at);
         for (size_t j = 0; j < n->records; j++) {
-            CHECK(records[n->records_at + j]->kind <= RC_K_METADATA);
-            take_record(o, records[n->records_at + j], with_object);
+            rc_record *r = records[n->records_at + j];
+            CHECK(r->kind == RC_K_FOREIGN || (n->compact == NULL && r->kind <= RC_K_METADATA));
+            take_record(o, r, with_object);
         }
     }
     rc_decoder_taken(d);
@@ -206,11 +210,7 @@ static rc_buf choose(const outcome *o, unsigned which)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-    static int ready = 0;
-    if (!ready) {
-        rc_text_use(NULL);
-        ready = 1;
-    }
+    begin();
     if (n < HEADER) return 0;
     const uint8_t *header = data, *body = data + HEADER;
     size_t pause = header[6] ? header[6] : SIZE_MAX;

@@ -4,7 +4,7 @@
      0    what the rest is (enum), bit 8: each record gets an object, bit 16: deflate really compresses
      1    which limits are small, 2 how small
      3    the allocation that fails in a third decode; 0: there is none
-   Tags are separated by the byte 0xff, which UTF-8 never has. */
+   Tags and documents are separated by the byte 0xff, which UTF-8 never has. */
 #include "harness.h"
 
 #include <zlib.h>
@@ -14,7 +14,7 @@
 #define HEADER 4
 #define SEPARATOR 0xff
 
-enum { TAGS, DOCUMENTS, STREAMS, MDNS, PARTS };
+enum { TAGS, DOCUMENTS, STREAMS, MDNS, PARTS, COMPACT, FRAME };
 
 /* ---- a document, told to a sink ---- */
 
@@ -89,30 +89,80 @@ static int hear(void *ctx, int event, int member, const uint8_t *text, size_t n)
     return l->events == l->stop ? -1 : 0;
 }
 
-/* What rc_document says of a text, checked in every way. */
+#define RC_DOC_COMPACT 100 /* of this file: a compact record, whose events are an mDNS document's */
+
+static int read_document(int kind, const uint8_t *data, size_t n, size_t nesting, rc_buf *scratch, listener *l)
+{
+    rc_sink sink = l == NULL ? NULL : hear;
+    if (kind == RC_DOC_COMPACT) return rc_compact_document(data, n, nesting, scratch, sink, l);
+    return rc_document(kind, data, n, nesting, scratch, sink, l);
+}
+
+/* One msgpack item of any kind: the place behind it, or NULL. */
+static const uint8_t *naive_msgpack(const uint8_t *p, const uint8_t *end, size_t depth, size_t *deepest)
+{
+    if (depth > *deepest) *deepest = depth;
+    if (p == end || *p == 0xc1) return NULL;
+    uint8_t c = *p++;
+    uint64_t children = 0, bytes = 0, size = 0;
+    static const uint8_t widths[32] = {[0x04] = 1, [0x05] = 2, [0x06] = 4, [0x07] = 1, [0x08] = 2, [0x09] = 4,
+                                       [0x19] = 1, [0x1a] = 2, [0x1b] = 4, [0x1c] = 2, [0x1d] = 4, [0x1e] = 2,
+                                       [0x1f] = 4};
+    static const uint8_t fixed[32] = {[0x0a] = 4, [0x0b] = 8, [0x0c] = 1, [0x0d] = 2, [0x0e] = 4,  [0x0f] = 8,
+                                      [0x10] = 1, [0x11] = 2, [0x12] = 4, [0x13] = 8, [0x14] = 2, [0x15] = 3,
+                                      [0x16] = 5, [0x17] = 9, [0x18] = 17};
+    if (c >= 0x80 && c < 0x90) children = 2 * (c & 15);
+    else if (c >= 0x90 && c < 0xa0) children = c & 15;
+    else if (c >= 0xa0 && c < 0xc0) bytes = c & 31;
+    else if (c >= 0xc0 && c < 0xe0) {
+        if (widths[c & 31] > end - p) return NULL;
+        for (size_t i = 0; i < widths[c & 31]; i++) size = size * 256 + *p++;
+        if (c == 0xdc || c == 0xdd) children = size;
+        else if (c == 0xde || c == 0xdf) children = 2 * size;
+        else bytes = fixed[c & 31] + size + (c >= 0xc7 && c <= 0xc9);
+    }
+    if (bytes > (uint64_t)(end - p)) return NULL;
+    p += bytes;
+    if (children || (c & 0xe0) == 0x80 || c >= 0xdc) { /* a container, or a number below 0 */
+        int container = c < 0xe0;
+        if (container && depth + 1 > *deepest) *deepest = depth + 1;
+        for (; children && p != NULL; children--) p = naive_msgpack(p, end, depth + 1, deepest);
+    }
+    return p;
+}
+
+/* What is said of a document's text, checked in every way. */
 static int check_document(int kind, const uint8_t *text, size_t n, size_t nesting)
 {
     rc_buf scratch = {NULL, 0, 0};
     uint8_t *copy = exactly(text, n);
-    size_t deepest;
-    int code = rc_document(kind, copy, n, nesting, &scratch, NULL, NULL);
-    int valid = naive_json(copy, n, 0, &deepest);
+    size_t deepest = 0;
+    int code = read_document(kind, copy, n, nesting, &scratch, NULL);
+    int valid = kind == RC_DOC_COMPACT ? naive_msgpack(copy, copy + n, 0, &deepest) == copy + n
+                                       : naive_json(copy, n, 0, &deepest);
     switch (code) {
     case RC_OK: case RC_RECORD_SHAPE: CHECK(valid && deepest <= nesting); break;
-    case RC_RECORD_NOT_JSON: CHECK(!valid); break;
+    case RC_RECORD_NOT_JSON: CHECK(!valid && kind != RC_DOC_COMPACT); break;
+    case RC_RECORD_NOT_MSGPACK: CHECK(!valid && kind == RC_DOC_COMPACT); break;
     default: CHECK(code == RC_RECORD_NESTING && deepest > nesting);
     }
     listener l;
     memset(&l, 0, sizeof l);
-    l.kind = kind;
+    l.kind = kind == RC_DOC_COMPACT ? RC_DOC_MDNS : kind;
     l.good = code == RC_OK;
-    CHECK(rc_document(kind, copy, n, nesting, &scratch, hear, &l) == code);
+    CHECK(read_document(kind, copy, n, nesting, &scratch, &l) == code);
     if (code == RC_OK) CHECK(l.open.len == 0 && l.events > 0);
     if (l.events) { /* a sink may stop it anywhere */
         l.stop = 1 + n % l.events;
         l.events = l.open.len = 0;
         l.have_key = 0;
-        CHECK(rc_document(kind, copy, n, nesting, &scratch, hear, &l) == -1);
+        CHECK(read_document(kind, copy, n, nesting, &scratch, &l) == -1);
+    }
+    if (code == RC_OK && kind == RC_DOC_COMPACT) {
+        const uint8_t *version;
+        size_t len;
+        CHECK(rc_compact_version(copy, n, &version, &len) == 0);
+        CHECK(len == 0 || (version > copy && len <= (size_t)(copy + n - version)));
     }
     rc_buf_free(&l.open);
     rc_buf_free(&scratch);
@@ -150,10 +200,60 @@ static void put_hex(rc_buf *out, const uint8_t *p, size_t n)
     }
 }
 
+static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+static void put_base64(rc_buf *out, const uint8_t *p, size_t n)
+{
+    CHECK(rc_buf_reserve(out, n * 2 + 4) == 0);
+    for (size_t i = 0; i < n; i += 3) {
+        uint32_t bits = (uint32_t)p[i] << 16 | (i + 1 < n ? p[i + 1] << 8 : 0) | (i + 2 < n ? p[i + 2] : 0);
+        for (int j = 0; j < (n - i < 3 ? (int)(n - i) + 1 : 4); j++)
+            out->data[out->len++] = (uint8_t)alphabet[bits >> (18 - 6 * j) & 63];
+    }
+}
+
+/* A zstd frame behind its magic number that only stores. */
+static void framed(rc_buf *out, const uint8_t *p, size_t n)
+{
+    uint32_t block = (uint32_t)n << 3 | 1;
+    uint8_t head[] = {0xa0, (uint8_t)n, (uint8_t)(n >> 8), (uint8_t)(n >> 16), 0,
+                      (uint8_t)block, (uint8_t)(block >> 8), (uint8_t)(block >> 16)};
+    out->len = 0;
+    CHECK(n < 65536 && rc_buf_put(out, head, sizeof head) == 0 && rc_buf_put(out, p, n) == 0);
+}
+
 typedef struct {
     rc_decoder *d;
     rc_buf text;
 } outcome;
+
+static void copy_bytes(rc_buf *out, const uint8_t *p, size_t n)
+{
+    out->len = 0;
+    CHECK(rc_buf_put(out, p, n) == 0);
+}
+
+/* What the input says in this mode, as a tag. */
+static void make_tag(rc_buf *tag, rc_buf *stream, const uint8_t *header, const uint8_t *p, size_t n)
+{
+    int mode = header[0] & 7;
+    tag->len = 0;
+    if (mode == TAGS || n == 0) {
+        CHECK(rc_put_clean(tag, p, n) == 0);
+        CHECK(naive_clean(tag->data, tag->len) && (tag->len == n) == naive_clean(p, n));
+    } else if (mode == COMPACT || mode == FRAME) {
+        if (mode == COMPACT) framed(stream, p, n);
+        else copy_bytes(stream, p, n);
+        CHECK(rc_buf_put(tag, header[0] & 16 ? "m~11" : "m~10", 4) == 0);
+        put_base64(tag, stream->data, stream->len);
+    } else {
+        CHECK(rc_buf_put(tag, p, 1) == 0 && rc_buf_put(tag, "-", 1) == 0);
+        if (p[0] >= 0x80) tag->data[0] = 'e';
+        if (mode == DOCUMENTS) deflated(stream, p + 1, n - 1, header[0] & 16);
+        else copy_bytes(stream, p + 1, n - 1);
+        put_hex(tag, stream->data, stream->len);
+    }
+}
 
 static outcome decode(const uint8_t *header, const uint8_t *data, size_t n, const rc_table *previous, unsigned fail)
 {
@@ -166,23 +266,11 @@ static outcome decode(const uint8_t *header, const uint8_t *data, size_t n, cons
     rc_entry_begin(d, 0);
     fuzz_failed = 0;
     for (size_t at = 0; at < n && code == RC_OK;) {
-        const uint8_t *from = data + at, *until = memchr(from, SEPARATOR, n - at);
+        const uint8_t *from = data + at;
+        const uint8_t *until = mode == TAGS || mode == DOCUMENTS ? memchr(from, SEPARATOR, n - at) : NULL;
         size_t len = until == NULL ? n - at : (size_t)(until - from);
         at += len + 1;
-        tag.len = 0;
-        if (mode == TAGS || len == 0) {
-            CHECK(rc_put_clean(&tag, from, len) == 0);
-            CHECK(naive_clean(tag.data, tag.len) && (tag.len == len) == naive_clean(from, len));
-        } else {
-            CHECK(rc_buf_put(&tag, from, 1) == 0 && rc_buf_put(&tag, "-", 1) == 0);
-            if (from[0] >= 0x80) tag.data[0] = 'e';
-            if (mode == DOCUMENTS) deflated(&stream, from + 1, len - 1, header[0] & 16);
-            else {
-                stream.len = 0;
-                CHECK(rc_buf_put(&stream, from + 1, len - 1) == 0);
-            }
-            put_hex(&tag, stream.data, stream.len);
-        }
+        make_tag(&tag, &stream, header, from, len);
         uint8_t *copy = exactly(tag.data, tag.len);
         size_t before = d->records.len;
         fuzz_fail = fail;
@@ -198,24 +286,33 @@ static outcome decode(const uint8_t *header, const uint8_t *data, size_t n, cons
             if (mode == DOCUMENTS && r->kind != RC_K_FOREIGN)
                 CHECK(r->data_len == len - 1 && memcmp(rc_record_data(r), from + 1, len - 1) == 0);
         }
+        if (code == RC_OK && mode == COMPACT && d->node.compact != NULL)
+            CHECK(d->node.compact->data_len == len && memcmp(rc_record_data(d->node.compact), from, len) == 0);
         free(copy);
         d->tag++;
     }
     CHECK(code == d->error.code);
     CHECK(code == RC_OK || code == RC_LIMIT_DECOMPRESSED || (code == RC_NO_MEMORY && fuzz_failed));
 
+    if (code == RC_OK) rc_entry_tags_end(d);
     rc_record **records = (rc_record **)(void *)d->records.data;
     size_t count = d->records.len / sizeof *records;
-    for (size_t i = 0; i <= count; i++) {
-        rc_record *r = i < count ? records[i] : d->node.version;
+    int compact = code == RC_OK && d->node.compact != NULL;
+    CHECK(!compact || d->node.version == NULL);
+    for (size_t i = 0; i < count + 2; i++) {
+        rc_record *r = i < count ? records[i] : i == count ? d->node.version : d->node.compact;
         if (r == NULL) continue;
-        CHECK(r->code == RC_OK && (i < count ? r->kind <= RC_K_METADATA : r->kind == RC_K_VERSION));
+        CHECK(r->code == RC_OK);
+        if (i < count) CHECK(r->kind == RC_K_FOREIGN || (!compact && r->kind <= RC_K_METADATA));
+        else CHECK(r->kind == (i == count ? RC_K_VERSION : RC_K_COMPACT));
         say_record(&o.text, r);
         if (r->kind == RC_K_FOREIGN) CHECK(naive_clean(rc_record_data(r), r->data_len));
         else CHECK(r->data_len <= d->workshop.record_bytes);
         if (r->kind == RC_K_ENDPOINT || r->kind == RC_K_METADATA)
             CHECK(check_document(r->kind == RC_K_ENDPOINT ? RC_DOC_ENDPOINT : RC_DOC_METADATA, rc_record_data(r),
                                  r->data_len, d->nesting) == RC_OK);
+        if (r->kind == RC_K_COMPACT)
+            CHECK(check_document(RC_DOC_COMPACT, rc_record_data(r), r->data_len, d->nesting) == RC_OK);
         if ((header[0] & 8) && r->parsed == NULL) r->parsed = malloc(1);
     }
     const rc_problem *problems = (const rc_problem *)(const void *)d->problems.data;
@@ -298,6 +395,40 @@ static void plain_bytes(const uint8_t *p, size_t n)
     }
 }
 
+/* The text of a compact tag: strictly base64url without padding. */
+static void check_base64(const uint8_t *text, size_t n)
+{
+    rc_unpacker unpacker = {NULL};
+    rc_buf tag = {NULL, 0, 0}, raw = {NULL, 0, 0}, out = {NULL, 0, 0}, bytes = {NULL, 0, 0};
+    uint32_t bits = 0;
+    int good = n % 4 != 1, held = 0;
+    CHECK(rc_buf_put(&bytes, "\x28\xb5\x2f\xfd", 4) == 0);
+    for (size_t i = 0; i < n; i++) {
+        const char *at = text[i] ? strchr(alphabet, text[i]) : NULL;
+        if (at == NULL) {
+            good = 0;
+            break;
+        }
+        bits = bits << 6 | (uint32_t)(at - alphabet);
+        held += 6;
+        if (held >= 8) {
+            uint8_t byte = (uint8_t)(bits >> (held -= 8));
+            CHECK(rc_buf_put(&bytes, &byte, 1) == 0);
+            bits &= (1u << held) - 1;
+        }
+    }
+    if (bits) good = 0; /* the bits left over are zero */
+    CHECK(rc_buf_put(&tag, "m~10", 4) == 0 && rc_buf_put(&tag, text, n) == 0);
+    int code = rc_compact_unpack(&unpacker, &raw, &out, tag.data, tag.len, 100000, 200);
+    CHECK((code == RC_BAD_BASE64) == !good);
+    if (good) same(&bytes, &raw, "the bytes of base64url");
+    rc_unpacker_free(&unpacker);
+    rc_buf_free(&tag);
+    rc_buf_free(&raw);
+    rc_buf_free(&out);
+    rc_buf_free(&bytes);
+}
+
 static void parts(const uint8_t *data, size_t n)
 {
     uint8_t *copy = exactly(data, n);
@@ -330,6 +461,7 @@ static void parts(const uint8_t *data, size_t n)
     if (!broken) CHECK(n == 0 || memcmp(out.data, copy, n) == 0);
     rc_buf_free(&out);
 
+    check_base64(copy, n);
     static const char *const widths[] = {"portable", "sse2", "avx2", "neon", NULL}; /* NULL: the widest, as before */
     for (size_t w = 0; w < sizeof widths / sizeof *widths; w++) {
         if (rc_text_use(widths[w]) != NULL) plain_bytes(copy, n);
@@ -363,17 +495,17 @@ static void mdns(const uint8_t *header, const uint8_t *data, size_t n)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-    static int ready = 0;
-    if (!ready) {
-        rc_text_use(NULL);
-        ready = 1;
-    }
+    begin();
     if (n < HEADER || n > 65536) return 0;
     const uint8_t *header = data;
     data += HEADER;
     n -= HEADER;
     switch (header[0] & 7) {
-    case TAGS: case DOCUMENTS: case STREAMS: tags(header, data, n); break;
+    case TAGS: case DOCUMENTS: case STREAMS: case FRAME: tags(header, data, n); break;
+    case COMPACT:
+        check_document(RC_DOC_COMPACT, data, n, header[1] ? 1 + header[2] % 8 : 10000);
+        tags(header, data, n);
+        break;
     case MDNS: mdns(header, data, n); break;
     case PARTS: parts(data, n); break;
     default: return 0;

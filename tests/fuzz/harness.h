@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compact.h"
 #include "decoder.h"
 #include "document.h"
 #include "text.h"
@@ -25,6 +26,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 unsigned fuzz_fail = 0;
 int fuzz_failed = 0;
+
+/* What the Python side does once for the process. DICTIONARY is the path of the compact form's dictionary. */
+static inline void begin(void)
+{
+    static int begun = 0;
+    static uint8_t dictionary[1 << 20];
+    if (begun) return;
+    begun = 1;
+    rc_text_use(NULL);
+    FILE *f = fopen(DICTIONARY, "rb");
+    CHECK(f != NULL);
+    size_t n = fread(dictionary, 1, sizeof dictionary, f);
+    fclose(f);
+    CHECK(rc_compact_init(dictionary, n) == 0);
+}
 
 /* ---- the decoder ---- */
 
