@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Literal, Mapping, Optional, Tuple, Union, overload
+from typing import TYPE_CHECKING, Dict, Iterable, List, Literal, Optional, Tuple, Union, overload
 
 from ..errors import Unavailable
-from ..model import Endpoint, Service
+from ..model import Record, Service
 from .base import Answer, Consistency, Form, checked_name, pieces
 from .registration import Registration
 
@@ -87,7 +87,8 @@ class MemoryRegistry:
                 other; nothing here runs out, and the tags are plain.
 
         Raises:
-            ValueError: a name or ID is empty or no UTF-8 can be made of a text.
+            ValueError: a name or ID is empty, no UTF-8 can be made of a text, or a node's tag would be read as part
+                of its record.
         """
         name = checked_name(service.name)
         more = tuple(tags)
@@ -181,16 +182,16 @@ class _Kept:
 
 def _entry(service: Service, node: "Node", more: Tuple[str, ...]) -> bytes:
     """One entry of a health body, with the tags that go-micro's Register writes (in the plain, readable form)."""
-    tags = ["t=" + _go_json({key: value}) for key, value in node.metadata.items()]
-    tags += ["e=" + _go_json(_endpoint(e)) for e in node.endpoints or service.endpoints]
-    tags.append("v=" + (node.version or service.version))
-    tags += (*node.tags, *more)
+    from ..codec import encode_tags  # the codec's room comes later; only writing needs it
+
+    version, endpoints = node.version or service.version, node.endpoints or service.endpoints
+    record = Record(version, True, node.metadata, tuple(endpoints), (*node.tags, *more))
     status = node.status
     check = {"CheckID": f"service:{node.id}", "Status": status}
     if status == "maintenance":
         # Consul's own name and status for it.
         check = {"CheckID": f"_service_maintenance:{node.id}", "Status": "critical"}
-    return _go_json(
+    return json.dumps(
         {
             "Node": {
                 "Node": node.node_name or "memory",
@@ -201,24 +202,14 @@ def _entry(service: Service, node: "Node", more: Tuple[str, ...]) -> bytes:
             "Service": {
                 "ID": node.id,
                 "Service": service.name,
-                "Tags": tags,
+                "Tags": encode_tags(record, form="plain"),
                 "Address": node.address,
                 "Port": node.port,
                 "Meta": dict(node.meta),
                 "Weights": {"Passing": node.weights.passing, "Warning": node.weights.warning},
             },
             "Checks": [check],
-        }
+        },
+        ensure_ascii=False,
+        separators=(",", ":"),
     ).encode()
-
-
-def _endpoint(endpoint: Optional[Endpoint]) -> Optional[Mapping[str, Any]]:
-    return None if endpoint is None else endpoint.to_dict()
-
-
-def _go_json(value: Any) -> str:
-    """JSON as Go's encoding/json writes it: compact, and without characters that HTML or JavaScript would notice."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text
