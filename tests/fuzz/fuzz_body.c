@@ -5,7 +5,7 @@
           16 each record gets an object, 32 the order of things taken is another
      1    which limits are small (with bit 4), 2 how small
      3-5  the sizes of the chunks, in turn; from 128 on times 16
-     6    nodes that may wait; 0: as many as come
+     6    nodes that may wait; 0: as many as come; with bit 128 also how much may be decompressed at a time
      7    the allocation that fails in a third decode; 0: there is none */
 #include "harness.h"
 
@@ -100,7 +100,7 @@ static void take(outcome *o, int with_object)
 
 /* One decode. `sizes` NULL: the body is one chunk. */
 static outcome decode(const uint8_t *header, const uint8_t *body, size_t n, const uint8_t *sizes, size_t pause,
-                      const rc_buf *service, const rc_table *previous, unsigned fail)
+                      size_t inflate, const rc_buf *service, const rc_table *previous, unsigned fail)
 {
     outcome o;
     memset(&o, 0, sizeof o);
@@ -124,11 +124,11 @@ static outcome decode(const uint8_t *header, const uint8_t *body, size_t n, cons
         while (read < size && code == RC_OK) {
             size_t used;
             fuzz_fail = fail;
-            code = rc_scan(o.d, chunk + read, size - read, pause, &used);
+            code = rc_scan(o.d, chunk + read, size - read, pause, SIZE_MAX, &used);
             fail = fuzz_fail;
             fuzz_fail = 0;
             CHECK(used <= size - read);
-            CHECK(code != RC_OK || used == size - read || o.d->node_count >= pause);
+            CHECK(code != RC_OK || used == size - read || o.d->node_count >= pause || o.d->workshop.inflated > inflate);
             read += used;
             CHECK(o.d->consumed == at + read);
             take(&o, with_object);
@@ -144,7 +144,7 @@ static outcome decode(const uint8_t *header, const uint8_t *body, size_t n, cons
     const rc_problem *problems = (const rc_problem *)(const void *)o.d->problems.data;
     if (code != RC_OK) {
         say_problem(&o.text, o.d, &o.d->error);
-        CHECK(rc_scan(o.d, body, n, pause, &(size_t){0}) == code && rc_scan_end(o.d) == code);
+        CHECK(rc_scan(o.d, body, n, pause, inflate, &(size_t){0}) == code && rc_scan_end(o.d) == code);
     } else {
         for (size_t i = 0; i < o.d->problems.len / sizeof *problems; i++) say_problem(&o.text, o.d, &problems[i]);
         CHECK(o.d->problems.len / sizeof *problems <= o.d->warnings_limit);
@@ -213,21 +213,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     begin();
     if (n < HEADER) return 0;
     const uint8_t *header = data, *body = data + HEADER;
-    size_t pause = header[6] ? header[6] : SIZE_MAX;
+    size_t pause = header[6] & 127 ? header[6] & 127 : SIZE_MAX;
+    size_t inflate = header[6] & 128 ? header[6] * (size_t)8 - 1024 : SIZE_MAX;
     n -= HEADER;
 
     rc_buf service = {NULL, 0, 0}, *wanted = NULL;
     if (header[0] & 2) {
-        outcome all = decode(header, body, n, NULL, SIZE_MAX, NULL, NULL, 0);
+        outcome all = decode(header, body, n, NULL, SIZE_MAX, SIZE_MAX, NULL, NULL, 0);
         service = choose(&all, header[2]);
         wanted = &service;
         release(&all);
     }
-    outcome whole = decode(header, body, n, NULL, header[0] & 32 ? 1 : 256, wanted, NULL, 0);
+    outcome whole = decode(header, body, n, NULL, header[0] & 32 ? 1 : 256, SIZE_MAX, wanted, NULL, 0);
     check_json(whole.d, body, n);
     int complete = whole.d->error.code == RC_OK, swept = header[0] & 8;
     if (swept) rc_table_sweep(&whole.d->table);
-    outcome cut = decode(header, body, n, header + 3, pause, wanted, &whole.d->table, 0);
+    outcome cut = decode(header, body, n, header + 3, pause, inflate, wanted, &whole.d->table, 0);
     same(&whole.text, &cut.text, "the body whole and in chunks");
     if (complete) {
         /* each record is the one from before, and nothing is decoded twice */
@@ -235,7 +236,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         if (!swept) CHECK(cut.d->workshop.decoded == 0);
     }
     if (header[7]) {
-        outcome poor = decode(header, body, n, header + 3, pause, wanted, header[7] & 1 ? &whole.d->table : NULL, header[7]);
+        outcome poor = decode(header, body, n, header + 3, pause, inflate, wanted, header[7] & 1 ? &whole.d->table : NULL, header[7]);
         if (poor.d->error.code != RC_NO_MEMORY) same(&whole.text, &poor.text, "the body with little memory");
         release(&poor);
     }

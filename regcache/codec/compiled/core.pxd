@@ -29,7 +29,7 @@ cdef extern from "unhex.h" nogil:
 cdef extern from "inflate.h" nogil:
     ctypedef struct rc_inflater:
         pass
-    int rc_inflate(rc_inflater *inf, rc_buf *out, const uint8_t *data, size_t n, size_t allowed)
+    int rc_inflate(rc_inflater **inf, rc_buf *out, const uint8_t *data, size_t n, size_t allowed)
 
 cdef extern from "unzstd.h" nogil:
     ctypedef struct rc_unzstd:
@@ -101,7 +101,7 @@ cdef extern from "records.h" nogil:
     void rc_records_init(uint64_t seed_a, uint64_t seed_b)
     size_t rc_allowed(size_t compressed, size_t record_bytes, size_t ratio, int *code)
     ctypedef struct rc_workshop:
-        rc_inflater inflater
+        rc_inflater *inflater
         rc_buf raw
         rc_buf data
         rc_buf scratch
@@ -202,7 +202,7 @@ cdef extern from "decoder.h" nogil:
     size_t rc_decoder_bytes(const rc_decoder *d)
     int rc_decoder_enter(rc_decoder *d)
     void rc_decoder_leave(rc_decoder *d)
-    int rc_scan(rc_decoder *d, const uint8_t *data, size_t n, size_t pause, size_t *used)
+    int rc_scan(rc_decoder *d, const uint8_t *data, size_t n, size_t pause, size_t inflate, size_t *used)
     int rc_scan_end(rc_decoder *d)
     void rc_decoder_taken(rc_decoder *d)
     void rc_entry_tags_end(rc_decoder *d)

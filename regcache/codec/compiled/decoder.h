@@ -117,9 +117,9 @@ size_t rc_decoder_bytes(const rc_decoder *d);
 int rc_decoder_enter(rc_decoder *d);
 void rc_decoder_leave(rc_decoder *d);
 
-/* Reads a chunk up to its end, or until `pause` nodes wait to be taken; `*used` bytes were read.
-   RC_OK or the code in d->error. */
-int rc_scan(rc_decoder *d, const uint8_t *data, size_t n, size_t pause, size_t *used);
+/* Reads a chunk up to its end, or until `pause` nodes wait to be taken, or more than `inflate` bytes were decompressed;
+   `*used` bytes were read. RC_OK or the code in d->error. */
+int rc_scan(rc_decoder *d, const uint8_t *data, size_t n, size_t pause, size_t inflate, size_t *used);
 /* The end of the body. */
 int rc_scan_end(rc_decoder *d);
 

@@ -1,10 +1,13 @@
 # The decoder's Python side: chunks in, nodes out, everything that is wrong with its place.
 
-# The GIL is let go for this much of a chunk at a time (bytes) and until this many nodes wait: taking them back takes
-# about 0.1 ms, and a thread that wants to run meanwhile waits no longer than that.
+# Getting the GIL back beside a busy thread takes the interpreter's switch interval, 5 ms, and a chunk of 64 KiB is read
+# in 0.02 ms. So it is kept for chunks smaller than LARGE bytes, while they inflate no more than INFLATED bytes, and it is
+# taken back from larger ones only when PAUSE nodes wait to become objects (that takes about 0.3 ms).
+# benchmarks/test_stall.py measures both sides: how long others wait, and how long a decode takes beside a busy thread.
 cdef enum:
-    SLICE = 1048576
-    PAUSE = 256
+    LARGE = 262144
+    INFLATED = 1048576
+    PAUSE = 1024
 
 cdef dict _MEMBERS = {
     RC_P_NODE: "Node", RC_P_NODE_NODE: "Node.Node", RC_P_NODE_ADDRESS: "Node.Address",
@@ -155,12 +158,16 @@ cdef class Decoder:
         return 0
 
     cdef int read(self, const uint8_t *p, size_t left) except -1:
-        cdef size_t used, n
+        cdef size_t used
         cdef int code
+        cdef bint keep = left < LARGE
         while left:
-            n = left if left < SLICE else SLICE
-            with nogil:
-                code = rc_scan(self.d, p, n, PAUSE, &used)
+            if keep:
+                code = rc_scan(self.d, p, left, PAUSE, INFLATED, &used)
+                keep = False  # more was inflated than expected, or many nodes came
+            else:
+                with nogil:
+                    code = rc_scan(self.d, p, left, PAUSE, <size_t>-1, &used)
             if code != RC_OK:
                 raise self.fail()
             p += used
@@ -341,7 +348,10 @@ cdef object _SURROGATES = re.compile("[\ud800-\udfff]")
 
 cdef bytes _tag_bytes(object tag):
     if isinstance(tag, str):
-        return _SURROGATES.sub("\ufffd", tag).encode()
+        try:
+            return (<str>tag).encode()
+        except UnicodeEncodeError:
+            return _SURROGATES.sub("\ufffd", tag).encode()
     cdef bytes raw = bytes(memoryview(tag))
     cdef rc_buf clean
     memset(&clean, 0, sizeof(clean))

@@ -1,6 +1,22 @@
 #include "inflate.h"
 
 #include <limits.h>
+#include <zlib.h>
+
+struct rc_inflater {
+    z_stream z;
+    size_t held; /* bytes that zlib allocated */
+};
+
+/* One inflater waits for the next decoder: making one costs as much as inflating a small tag. Atomic. */
+static rc_inflater *spare;
+
+static void end(rc_inflater *inf)
+{
+    if (inf == NULL) return;
+    inflateEnd(&inf->z);
+    rc_free(inf);
+}
 
 /* zlib's memory is counted and bounded by zlib itself: 7 KB of state, 32 KB of window. */
 static void *zalloc(void *opaque, unsigned items, unsigned size)
@@ -19,21 +35,28 @@ static void zfree(void *opaque, void *p)
     rc_free(p);
 }
 
-int rc_inflate(rc_inflater *inf, rc_buf *out, const uint8_t *data, size_t n, size_t allowed)
+static rc_inflater *begin(void)
 {
-    z_stream *z = &inf->z;
-    if (n > UINT_MAX || allowed > UINT_MAX - 1) return RC_LIMIT_RECORD;
-    if (!inf->ready) {
-        memset(z, 0, sizeof *z);
-        z->zalloc = zalloc;
-        z->zfree = zfree;
-        z->opaque = inf;
-        if (inflateInit(z) != Z_OK) return RC_NO_MEMORY;
-        inf->ready = 1;
-    } else if (inflateReset(z) != Z_OK) {
-        return RC_NO_MEMORY;
-    }
+    rc_inflater *inf = __atomic_exchange_n(&spare, NULL, __ATOMIC_ACQUIRE);
+    if (inf != NULL) return inf;
+    inf = rc_malloc(sizeof *inf);
+    if (inf == NULL) return NULL;
+    memset(inf, 0, sizeof *inf);
+    inf->z.zalloc = zalloc;
+    inf->z.zfree = zfree;
+    inf->z.opaque = inf;
+    if (inflateInit(&inf->z) == Z_OK) return inf;
+    rc_free(inf);
+    return NULL;
+}
+
+int rc_inflate(rc_inflater **inf, rc_buf *out, const uint8_t *data, size_t n, size_t allowed)
+{
     out->len = 0;
+    if (n > UINT_MAX || allowed > UINT_MAX - 1) return RC_LIMIT_RECORD;
+    if (*inf == NULL && (*inf = begin()) == NULL) return RC_NO_MEMORY;
+    z_stream *z = &(*inf)->z;
+    if (inflateReset(z) != Z_OK) return RC_NO_MEMORY;
     z->next_in = (Bytef *)(uintptr_t)data;
     z->avail_in = (uInt)n;
     for (;;) {
@@ -65,9 +88,11 @@ int rc_inflate(rc_inflater *inf, rc_buf *out, const uint8_t *data, size_t n, siz
     }
 }
 
-void rc_inflate_free(rc_inflater *inf)
+void rc_inflate_free(rc_inflater **inf)
 {
-    if (inf->ready) inflateEnd(&inf->z);
-    inf->ready = 0;
-    inf->held = 0;
+    /* it becomes the spare one, and what was spare goes; release: its state is written before it can be found */
+    if (*inf != NULL) end(__atomic_exchange_n(&spare, *inf, __ATOMIC_ACQ_REL));
+    *inf = NULL;
 }
+
+size_t rc_inflate_bytes(const rc_inflater *inf) { return inf == NULL ? 0 : sizeof *inf + inf->held; }

@@ -174,7 +174,7 @@ void rc_workshop_free(rc_workshop *w)
 
 size_t rc_workshop_bytes(const rc_workshop *w)
 {
-    return w->inflater.held + rc_unpacker_bytes(&w->unpacker) + w->raw.cap + w->data.cap + w->scratch.cap;
+    return rc_inflate_bytes(w->inflater) + rc_unpacker_bytes(&w->unpacker) + w->raw.cap + w->data.cap + w->scratch.cap;
 }
 
 /* More than this is given back after each tag. */
@@ -200,6 +200,7 @@ static int decode(rc_workshop *w, int kind, const uint8_t *tag, size_t n, const 
     w->decoded++;
     if (kind == RC_K_COMPACT) {
         code = rc_compact_unpack(&w->unpacker, &w->raw, &w->data, tag, n, w->record_bytes, w->ratio);
+        w->inflated += w->data.len;
         if (code != RC_OK) return code;
         *data = w->data.data;
         *len = w->data.len;
@@ -215,6 +216,7 @@ static int decode(rc_workshop *w, int kind, const uint8_t *tag, size_t n, const 
         int too_large;
         size_t allowed = rc_allowed(w->raw.len, w->record_bytes, w->ratio, &too_large);
         code = rc_inflate(&w->inflater, &w->data, w->raw.data, w->raw.len, allowed);
+        w->inflated += w->data.len;
         if (code != RC_OK) return code == RC_LIMIT_RECORD ? too_large : code;
         *data = w->data.data;
         *len = w->data.len;

@@ -46,13 +46,14 @@ void rc_records_init(uint64_t seed_a, uint64_t seed_b);
 
 /* Working memory of one decoder. */
 typedef struct {
-    rc_inflater inflater;
+    rc_inflater *inflater;
     rc_unpacker unpacker;
     rc_buf raw;      /* unhexed */
     rc_buf data;     /* inflated */
     rc_buf scratch;  /* strings of a document */
     size_t record_bytes, ratio, nesting;
     size_t decoded;      /* tags decoded */
+    size_t inflated;     /* bytes decompressed, of broken tags as well, since rc_scan was called */
     size_t total;        /* data bytes of the distinct records in the table */
 } rc_workshop;
 /* The most bytes that a record of so many compressed ones may have; `*code` is the limit that this is. */

@@ -390,13 +390,14 @@ static int collect_end(rc_decoder *d)
     return 0;
 }
 
-int rc_scan(rc_decoder *d, const uint8_t *data, size_t n, size_t pause, size_t *used)
+int rc_scan(rc_decoder *d, const uint8_t *data, size_t n, size_t pause, size_t inflate, size_t *used)
 {
     const uint8_t *p = data, *end = data + n, *from = data, *q;
     const uint64_t base = d->consumed;
     const uint8_t *tags_begin = NULL;
     int role, over_limit = 0;
     *used = 0;
+    d->workshop.inflated = 0;
     d->tags_text = NULL; /* it points into the chunk before */
     if (d->error.code != RC_OK) return d->error.code;
     if (n > d->body_bytes - base) { /* what fits is still read: an error in it comes first */
@@ -752,8 +753,13 @@ literal:
 
 value_ends:
     /* a value at the level of the list, tags or checks moves their index on */
-    if (role == ROLE_TAGS) d->tag++;
-    else if (role == ROLE_CHECKS) d->check++;
+    if (role == ROLE_TAGS) {
+        d->tag++;
+        if (d->workshop.inflated > inflate) {
+            d->state = S_COMMA;
+            goto out;
+        }
+    } else if (role == ROLE_CHECKS) d->check++;
     else if (role == ROLE_LIST) {
         CALL(rc_entry_end(d));
         d->entry++;
