@@ -14,6 +14,7 @@ from typing import List, Optional
 from ..errors import RegcacheError
 from . import decode, demo, get, tags
 from .fault import Fault
+from .text import safe
 
 __all__ = ["main"]
 
@@ -23,26 +24,49 @@ def main(argv: Optional[List[str]] = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # A narrow encoding is no reason to fail.
-    parser = _parser()
-    args = parser.parse_args(argv)
-    try:
-        args.run(args)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # Whoever reads the output has seen enough. What is still in the buffer would fail again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except Fault as fault:
-        print(f"regcache: {fault}", file=sys.stderr)
-        return fault.code
-    except RegcacheError as error:
-        print(f"regcache: {error}", file=sys.stderr)
+    if sys.stdout is None:
+        _complain("the output cannot be written: it is closed")
         return 1
+    code = 0
+    try:
+        code = _run(argv)
+        sys.stdout.flush()
+    except BrokenPipeError:  # Whoever reads the output has seen enough.
+        _drop_output()
     except OSError as error:
-        print(f"regcache: the output cannot be written: {error.strerror or error}", file=sys.stderr)
+        _drop_output()
+        _complain(f"the output cannot be written: {error.strerror or error}")
         return 1
     except KeyboardInterrupt:
         return 130
+    return code
+
+
+def _run(argv: Optional[List[str]]) -> int:
+    try:
+        args = _parser().parse_args(argv)
+    except SystemExit as done:  # It has shown its help, or what is wrong.
+        return done.code if isinstance(done.code, int) else 0
+    try:
+        args.run(args)
+    except Fault as fault:
+        _complain(str(fault))
+        return fault.code
+    except RegcacheError as error:
+        _complain(str(error))
+        return 1
     return 0
+
+
+def _complain(text: str) -> None:
+    """One line, whatever a registry put into it."""
+    if sys.stderr is not None:
+        print(f"regcache: {safe(text)}", file=sys.stderr)
+
+
+def _drop_output() -> None:
+    """What is still in the buffer would fail again at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import zlib
 from contextlib import contextmanager
-from typing import BinaryIO, Callable, Dict, Iterator
+from typing import BinaryIO, Callable, Dict, Iterator, List
 
 from ..codec import Unzstd
 from ..errors import LimitExceeded, ProtocolError
@@ -24,7 +24,7 @@ def chunks(name: str) -> Iterator[bytes]:
         Fault: it cannot be opened or read, or is packed and damaged.
     """
     with _opened(name) as file:
-        packed = _raw(file)
+        packed = _raw(file, name)
         head = b""
         for piece in packed:
             head += piece
@@ -38,18 +38,29 @@ def chunks(name: str) -> Iterator[bytes]:
             raise
         except (zlib.error, EOFError, ProtocolError) as error:
             raise Fault(f"{name}: packed data that is cut short or damaged: {error}") from error
-        except OSError as error:
-            raise Fault(f"{name}: {error.strerror or error}") from error
 
 
 def read_all(name: str) -> bytes:
-    """The whole body."""
-    return b"".join(chunks(name))
+    """The whole body.
+
+    Raises:
+        Fault: as for :func:`chunks`, and if it is larger than any body may be.
+    """
+    pieces: List[bytes] = []
+    count = 0
+    for piece in chunks(name):
+        count += len(piece)
+        if count > Limits.body_bytes:
+            raise Fault(f"{name}: more than {Limits.body_bytes:,} bytes, which no body may have")
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 @contextmanager
 def _opened(name: str) -> Iterator[BinaryIO]:
     if name == "-":
+        if sys.stdin is None:
+            raise Fault("standard input is closed; give it a file or a pipe")
         yield sys.stdin.buffer
         return
     try:
@@ -62,9 +73,12 @@ def _opened(name: str) -> Iterator[BinaryIO]:
         yield file
 
 
-def _raw(file: BinaryIO) -> Iterator[bytes]:
+def _raw(file: BinaryIO, name: str) -> Iterator[bytes]:
     while True:
-        piece = file.read(CHUNK)
+        try:
+            piece = file.read(CHUNK)
+        except OSError as error:
+            raise Fault(f"{name}: {error.strerror or error}") from error
         if not piece:
             return
         yield piece

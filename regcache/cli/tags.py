@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
 from typing import Any, List, Optional, Tuple, Union
 
 from ..codec import decode_tags
 from ..model import Endpoint, Record, Value
 from .fault import Fault
 from .show import print_json, print_warnings
+from .source import read_all
 from .text import columns, cut, safe, style, width, wrapped
 
 __all__ = ["add_to", "run"]
@@ -36,11 +36,13 @@ def add_to(commands: Any) -> None:
 def run(args: argparse.Namespace) -> None:
     """Decode and show; it is a fault if nothing could be decoded."""
     if args.tags == ["-"]:
-        tags = _from_lines(sys.stdin.buffer.read())
+        tags = _from_lines(read_all("-"))
     else:
         tags = [os.fsencode(tag) for tag in args.tags]
     record = decode_tags(tags)
-    found = bool(record.version or record.metadata or record.endpoints or record.tags)
+    # A broken version tag is an empty version, as in go-micro.
+    version = record.version or (record.version_found and not record.warnings)
+    found = bool(version or record.metadata or record.endpoints or record.tags)
     if args.json:
         print_json({**record.to_dict(), "warnings": [dict(warning._asdict()) for warning in record.warnings]})
     elif found:
