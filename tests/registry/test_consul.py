@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import socket
 import time
 from pathlib import Path
@@ -133,6 +134,26 @@ def test_a_unix_socket(tmp_path: Path) -> None:
 def test_no_unix_socket(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="cannot be reached"):
         fetch(f"unix://{tmp_path}/consul.sock")
+
+
+@pytest.mark.parametrize(
+    "url, why",
+    [
+        ("http://127.0.0.1:0", "Connection refused; is the agent running?"),
+        ("https://127.0.0.1:0", "Connection refused; is the agent running?"),
+        ("http://[::1]:0", "[A-Z].*; is the agent running?"),  # there may be no IPv6
+        ("unix:///nowhere/consul.sock", "No such file or directory; is the agent running?"),
+        (f"unix:///{'long' * 50}", "AF_UNIX path too long; is the agent running?"),
+        ("http://a..b:1", "there can be no host of this name; check the URL"),
+        (f"http://{'long' * 50}:1", "there can be no host of this name; check the URL"),
+    ],
+)
+def test_no_connection_is_said_with_the_address_and_the_reason(url: str, why: str) -> None:
+    with pytest.raises(Unavailable) as caught:
+        fetch(url)
+    said = str(caught.value)
+    assert re.fullmatch(re.escape(f"{url} cannot be reached: ") + why.replace("?", "[?]"), said)
+    assert "Connection(" not in said
 
 
 # -- statuses --------------------------------------------------------------------------------------------------------
