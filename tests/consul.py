@@ -133,15 +133,23 @@ def free_ports(count: int) -> List[int]:
 
 
 @contextlib.contextmanager
-def running(program: str, folder: Path, *arguments: str, config: str = "", ready: str = "leader") -> Iterator[Agent]:
+def running(
+    program: str,
+    folder: Path,
+    *arguments: str,
+    config: str = "",
+    ready: str = "leader",
+    ports: Optional[List[int]] = None,
+) -> Iterator[Agent]:
     """An agent of one's own, stopped at the end.
 
     Args:
         arguments: what follows ``consul agent``.
         config: more configuration, in HCL.
         ready: wait for a ``"leader"``, or only until HTTP is ``"listening"``.
+        ports: three ports, to be another agent's successor; otherwise free ones.
     """
-    web, server, serf = free_ports(3)
+    web, server, serf = ports or free_ports(3)
     (folder / "agent.hcl").write_text(f"disable_update_check = true\n{config}\n")
     # The CONSUL_ variables of whoever runs the tests are not for this agent.
     clean = {name: value for name, value in os.environ.items() if not name.startswith("CONSUL_")}

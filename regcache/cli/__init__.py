@@ -1,4 +1,4 @@
-"""What people type: ``regcache decode``, ``tags``, ``get``, ``demo``; one file each.
+"""What people type: ``regcache decode``, ``tags``, ``get``, ``register``, ``deregister``, ``demo``; one file each.
 
 Exit codes: 0 it worked, 1 the input or the registry is at fault, 2 the command line is.
 """
@@ -12,7 +12,7 @@ import sys
 from typing import List, Optional
 
 from ..errors import RegcacheError
-from . import decode, demo, get, tags
+from . import decode, demo, deregister, encode, get, register, tags
 from .fault import Fault
 from .text import safe
 
@@ -43,8 +43,13 @@ def main(argv: Optional[List[str]] = None) -> int:
 
 
 def _run(argv: Optional[List[str]]) -> int:
+    words = sys.argv[1:] if argv is None else argv
+    if words[:2] == ["tags", "encode"]:  # one command; after "tags" argparse would take any word for a tag
+        words = ["tags encode", *words[2:]]
+    elif words[:2] == ["tags", "decode"]:
+        words = ["tags", *words[2:]]
     try:
-        args = _parser().parse_args(argv)
+        args = _parser().parse_args(words)
     except SystemExit as done:  # It has shown its help, or what is wrong.
         return done.code if isinstance(done.code, int) else 0
     try:
@@ -75,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and the codec in use")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (decode, tags, get, demo):
+    for command in (decode, tags, encode, get, register, deregister, demo):
         command.add_to(commands)
     return parser
 

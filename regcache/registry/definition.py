@@ -10,12 +10,14 @@ import re
 from typing import TYPE_CHECKING, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
 
 from ..model import Record, Service, Weights
+from .base import Form
 
 if TYPE_CHECKING:
     from ..codec import Node
 
 __all__ = ["Check", "Definition", "define"]
 
+FORMS: Tuple[Form, ...] = ("both", "go-micro", "compact")
 #: Seconds. Consul takes less, but an agent that is busy for a moment would then lose services.
 SHORTEST_TTL = 1.0
 #: Seconds. Consul turns less into this, without a word.
@@ -66,6 +68,8 @@ def define(
     if not service.nodes:
         raise ValueError("nodes is empty: a service is registered node by node")
     check = _check(ttl, deregister_after)
+    if form not in FORMS:
+        raise ValueError(f"form must be one of {', '.join(FORMS)}, not {form!r}")
     if isinstance(tags, str):
         raise TypeError("tags must be an iterable of str, not str")
     more = tuple(tags)
@@ -110,8 +114,7 @@ def _define(
 
 def _tags(record: Record, form: str, where: str) -> Tuple[str, ...]:
     """The tags of a record, read once more: nobody should register what its callers leave out."""
-    from ..codec import decode_tags  # the codec's room comes later; only writing needs it
-    from ..codec.encode import encode_tags
+    from ..codec import decode_tags, encode_tags  # the codec's room comes later; only writing needs it
 
     try:
         tags = encode_tags(record, form=form)
@@ -129,7 +132,7 @@ def _check(ttl: Optional[float], deregister_after: Optional[float]) -> Optional[
             raise ValueError("deregister_after needs a ttl: without a check nothing becomes critical")
         return None
     if not SHORTEST_TTL <= ttl <= LONGEST:
-        raise ValueError(f"ttl must be at least {SHORTEST_TTL:g} s (or None: no check), not {ttl!r}")
+        raise ValueError(f"ttl must be at least {SHORTEST_TTL:g} s, not {ttl!r}")
     if deregister_after is None:
         deregister_after = max(ttl, SHORTEST_DEREGISTER_AFTER) + 5.0
     elif deregister_after != 0 and not SHORTEST_DEREGISTER_AFTER <= deregister_after <= LONGEST:

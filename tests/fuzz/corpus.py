@@ -74,7 +74,7 @@ def bodies() -> Iterator[bytes]:
     for data in sorted({*recorded_bodies(), *written_bodies()}):
         options = draw.choice([0, 2, 4, 6, 4 + 1, 8, 16, 32, 63])
         sizes = draw.choice([(0, 0, 0), (draw.randrange(128),) * 3, (2, 30, 7), (draw.randrange(256), 200, 0)])
-        waiting, failing = draw.choice([0, 1, 2, 255]), draw.choice([0, 0, 0, draw.randrange(1, 40)])
+        waiting, failing = draw.choice([0, 1, 2, 128, 255]), draw.choice([0, 0, 0, draw.randrange(1, 40)])
         yield bytes([options, 1 << draw.randrange(8), draw.randrange(256), *sizes, waiting, failing]) + data
 
 

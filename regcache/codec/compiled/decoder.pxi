@@ -1,11 +1,11 @@
 # The decoder's Python side: chunks in, nodes out, everything that is wrong with its place.
 
 # Getting the GIL back beside a busy thread takes the interpreter's switch interval, 5 ms, and a chunk of 64 KiB is read
-# in 0.02 ms. So it is kept for chunks smaller than LARGE bytes, while they inflate no more than INFLATED bytes, and it is
-# taken back from larger ones only when PAUSE nodes wait to become objects (that takes about 0.3 ms).
+# in 0.02 ms. So small chunks keep it until KEPT bytes were read (0.5 ms) or one of them inflates more than INFLATED
+# bytes; larger ones let it go, and take it back only when PAUSE nodes wait to become objects (about 0.3 ms).
 # benchmarks/test_stall.py measures both sides: how long others wait, and how long a decode takes beside a busy thread.
 cdef enum:
-    LARGE = 262144
+    KEPT = 2097152
     INFLATED = 1048576
     PAUSE = 1024
 
@@ -91,6 +91,7 @@ cdef class Decoder:
     cdef dict places
     cdef bint ordered
     cdef Py_ssize_t reused
+    cdef size_t kept  # bytes read since the GIL was let go
 
     def __cinit__(self, service=None, *, limits=Limits(), previous=None, strict=False):
         cdef bytes name
@@ -160,7 +161,8 @@ cdef class Decoder:
     cdef int read(self, const uint8_t *p, size_t left) except -1:
         cdef size_t used
         cdef int code
-        cdef bint keep = left < LARGE
+        cdef bint keep = self.kept + left <= KEPT
+        self.kept = self.kept + left if keep else 0
         while left:
             if keep:
                 code = rc_scan(self.d, p, left, PAUSE, INFLATED, &used)
@@ -208,14 +210,14 @@ cdef class Decoder:
                     node = _make_node(&waiting[i], records, arena, last)
                     self.added.append(node)
                 else:
-                    node = self.kept(old, &waiting[i], records, arena, last)
+                    node = self.unchanged(old, &waiting[i], records, arena, last)
                 self.nodes.append(node)
                 last = node
         finally:
             rc_decoder_taken(self.d)
         return 0
 
-    cdef Node kept(self, Node old, const rc_node *n, rc_record **records, const uint8_t *arena, Node last):
+    cdef Node unchanged(self, Node old, const rc_node *n, rc_record **records, const uint8_t *arena, Node last):
         """The old node where nothing has changed, else a new one."""
         cdef Node node
         if _same_fields(old, n, arena):

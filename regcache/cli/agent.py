@@ -1,0 +1,74 @@
+"""What the commands that write to an agent have in common: its address, pairs, durations."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from typing import Dict, Iterable, Tuple
+
+from ..registry import ConsulRegistry, open_registry
+from .fault import Fault
+
+__all__ = ["add_agent", "duration", "opened", "pair", "pairs"]
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_PARTS = re.compile(r"(?:[0-9]+(?:\.[0-9]*)?(?:ms|s|m|h))+", re.ASCII)
+_PART = re.compile(r"([0-9.]+)(ms|s|m|h)", re.ASCII)
+
+
+def add_agent(parser: argparse.ArgumentParser) -> None:
+    """Where the agent is."""
+    parser.add_argument(
+        "--registry",
+        metavar="URL",
+        default="consul://127.0.0.1:8500",
+        help="the agent: consul://host:port, consul+https://host:port, consul+unix:///path (%(default)s)",
+    )
+    parser.add_argument("--token", metavar="TOKEN", help="Consul's ACL token; it needs service:write")
+
+
+def opened(args: argparse.Namespace) -> ConsulRegistry:
+    """The agent that was named.
+
+    Raises:
+        Fault: it cannot be one.
+    """
+    try:
+        registry = open_registry(args.registry, token=args.token)
+    except ValueError as error:
+        raise Fault(str(error), code=2) from error
+    if not isinstance(registry, ConsulRegistry):
+        raise Fault(f"--registry {args.registry}: only a Consul agent keeps what a command registers", code=2)
+    return registry
+
+
+def duration(text: str) -> float:
+    """``30s``, ``1m30s``, ``500ms``, or a number of seconds."""
+    if _PARTS.fullmatch(text):
+        return sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"a time such as 30s or 1m30s is wanted, not {text!r}") from None
+
+
+def pair(text: str) -> Tuple[str, str]:
+    """``key=value``; the value may hold further ``=``."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"key=value is wanted, not {text!r}")
+    return key, value
+
+
+def pairs(given: Iterable[Tuple[str, str]]) -> Dict[str, str]:
+    """Pairs as a mapping.
+
+    Raises:
+        Fault: a key is there twice.
+    """
+    made: Dict[str, str] = {}
+    for key, value in given:
+        if key in made:
+            raise Fault(f"--metadata {key}=... is there twice", code=2)
+        made[key] = value
+    return made
