@@ -124,7 +124,7 @@ static outcome decode(const uint8_t *header, const uint8_t *body, size_t n, cons
         while (read < size && code == RC_OK) {
             size_t used;
             fuzz_fail = fail;
-            code = rc_scan(o.d, chunk + read, size - read, pause, SIZE_MAX, &used);
+            code = rc_scan(o.d, chunk + read, size - read, pause, inflate, &used);
             fail = fuzz_fail;
             fuzz_fail = 0;
             CHECK(used <= size - read);
