@@ -154,3 +154,24 @@ def test_a_bomb_is_given_up_soon(codec: Any) -> None:
 
 def test_none_is_no_bound(codec: Any) -> None:
     assert unpacked(codec, [frame(b"\0" * (20 * MIB))], max_output=None) == b"\0" * (20 * MIB)
+
+
+def test_nothing_is_no_frame(codec: Any) -> None:
+    with pytest.raises(DecodeError, match="cut short"):
+        codec.Unzstd().finish()
+
+
+def test_an_error_is_raised_again(codec: Any) -> None:
+    unzstd = codec.Unzstd()
+    with pytest.raises(DecodeError, match="corrupt") as first:
+        unzstd.feed(b"not zstd, and long enough to tell")
+    for again in (unzstd.finish, lambda: unzstd.feed(frame(TEXT))):
+        with pytest.raises(DecodeError) as later:
+            again()
+        assert later.value is first.value
+
+
+@pytest.mark.parametrize("wrong", ["x", True, 1.5])
+def test_a_bound_is_a_number(codec: Any, wrong: Any) -> None:
+    with pytest.raises(TypeError, match="max_output"):
+        codec.Unzstd(max_output=wrong)

@@ -14,7 +14,7 @@ import re
 import time
 from types import MappingProxyType
 
-from ...errors import DecodeError
+from ...errors import DecodeError, LimitExceeded
 from ...limits import Limits
 from ...model import DecodeWarning, Endpoint, Record, Service, Stats, Value, Weights, frozen_endpoint, join_target
 from .. import reasons

@@ -1,11 +1,11 @@
 # The decoder's Python side: chunks in, nodes out, everything that is wrong with its place.
 
 # Getting the GIL back beside a busy thread takes the interpreter's switch interval, 5 ms, and a chunk of 64 KiB is read
-# in 0.02 ms. So small chunks keep it until KEPT bytes were read (0.1 ms) or one of them inflates more than INFLATED
+# in 0.02 ms. So small chunks keep it until KEPT bytes were read (0.03 ms) or one of them inflates more than INFLATED
 # bytes; larger ones let it go, and take it back only when PAUSE nodes wait to become objects (about 0.3 ms).
 # benchmarks/test_stall.py measures both sides: how long others wait, and how long a decode takes beside a busy thread.
 cdef enum:
-    KEPT = 524288
+    KEPT = 131072
     INFLATED = 1048576
     PAUSE = 1024
 

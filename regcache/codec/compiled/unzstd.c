@@ -14,7 +14,7 @@ rc_unzstd *rc_unzstd_new(void)
 {
     rc_unzstd *u = rc_malloc(sizeof *u);
     if (u == NULL) return NULL;
-    u->complete = 1;
+    u->complete = 0; /* nothing is no frame */
     u->context = ZSTD_createDCtx();
     if (u->context == NULL || ZSTD_isError(ZSTD_DCtx_setParameter(u->context, ZSTD_d_windowLogMax, WINDOW_LOG_MAX))) {
         rc_unzstd_free(u);

@@ -12,8 +12,11 @@ cdef class Unzstd:
     cdef object max_output
     cdef size_t made
     cdef size_t read
+    cdef object error
 
     def __cinit__(self, *, max_output=None):
+        if max_output is not None and (isinstance(max_output, bool) or not isinstance(max_output, int)):
+            raise TypeError(f"max_output must be an int or None, not {type(max_output).__name__}")
         self.u = rc_unzstd_new()
         if self.u == NULL:
             raise MemoryError
@@ -26,8 +29,8 @@ cdef class Unzstd:
         """What comes out of a chunk (any bytes-like object), as bytes; may be empty.
 
         Raises:
-            DecodeError: not zstd, corrupt, or a window larger than 8 MiB.
-            LimitExceeded: more than ``max_output`` bytes.
+            DecodeError: not zstd, corrupt, or a window larger than 8 MiB; every later call raises it again.
+            LimitExceeded: more than ``max_output`` bytes; likewise.
         """
         with cython.critical_section(self):
             return self._feed(chunk)
@@ -38,6 +41,8 @@ cdef class Unzstd:
         cdef size_t used, made, at = 0
         cdef int rc
         cdef list pieces = []
+        if self.error is not None:
+            raise self.error
         PyObject_GetBuffer(chunk, &view, PyBUF_SIMPLE)
         try:
             while True:
@@ -45,12 +50,14 @@ cdef class Unzstd:
                                     sizeof(out), &made)
                 at += used
                 if rc < 0:
-                    raise DecodeError("the zstd stream is corrupt", self.read + at)
+                    self.error = DecodeError("the zstd stream is corrupt", self.read + at)
+                    raise self.error
                 if made:
                     self.made += made
                     if self.max_output is not None and self.made > self.max_output:
-                        raise reasons.LimitExceeded("decompresses to more bytes than allowed", self.read + at,
-                                                    limit="max_output")
+                        self.error = LimitExceeded("decompresses to more bytes than allowed", self.read + at,
+                                                   limit="max_output")
+                        raise self.error
                     pieces.append(PyBytes_FromStringAndSize(<const char *>out, made))
                 if made < sizeof(out) and at == <size_t>view.len:
                     break
@@ -63,7 +70,9 @@ cdef class Unzstd:
         """The end of the input.
 
         Raises:
-            DecodeError: it is in the middle of a frame.
+            DecodeError: it is in the middle of a frame, there was none, or an error came before.
         """
-        if not rc_unzstd_complete(self.u):
-            raise DecodeError("the zstd stream is cut short", self.read)
+        if self.error is None and not rc_unzstd_complete(self.u):
+            self.error = DecodeError("the zstd stream is cut short", self.read)
+        if self.error is not None:
+            raise self.error
