@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import zlib
 from typing import Any, Dict, List, Tuple
+
+import msgpack
+import zstandard
+
+from regcache.codec import dictionaries
 
 #: Left out of what :func:`entry` makes.
 MISSING: Any = object()
@@ -18,6 +24,23 @@ def packed(kind: str, data: bytes) -> str:
 def tag(kind: str, content: Any) -> str:
     """A new tag of a JSON document (of a plain string for ``v``)."""
     return packed(kind, (content if kind == "v" else json.dumps(content, ensure_ascii=False)).encode())
+
+
+def framed(frame: bytes, dictionary: str = "0", form: str = "1") -> str:
+    """A compact tag of the bytes of a zstd frame, without their magic."""
+    return f"m~{form}{dictionary}{base64.urlsafe_b64encode(frame).rstrip(b'=').decode()}"
+
+
+def compressed(data: bytes, dictionary: str = "0") -> bytes:
+    """A zstd frame as the compact form has it, without its magic."""
+    known = zstandard.ZstdCompressionDict(dictionaries.load(dictionary)) if dictionary != "0" else None
+    return zstandard.ZstdCompressor(dict_data=known, write_dict_id=False).compress(data)[4:]
+
+
+def compact(record: Any, dictionary: str = "0") -> str:
+    """A compact tag of a record's tree; of its msgpack where bytes are given."""
+    data = record if isinstance(record, bytes) else msgpack.packb(record)
+    return framed(compressed(data, dictionary), dictionary)
 
 
 def entry(

@@ -1,21 +1,28 @@
 """A third, naive reading of Consul's bodies and go-micro's tags, to catch mistakes that both backends share.
 
-It reads everything at once with ``json`` and ``zlib`` and follows the rules of Go's ``encoding/json`` and of
+It reads everything at once with ``json``, ``zlib``, ``zstandard`` and ``msgpack`` and follows the rules of Go's ``encoding/json`` and of
 go-micro one by one. It knows neither limits nor offsets: a tag that is broken is left out, and a body must be
 one that go-micro itself would take.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import zlib
+from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple, Union
+
+import msgpack
+import zstandard
+
+import regcache
 
 FORMATS = "-="
 
 
 class Broken(Exception):
-    """A tag that go-micro skips: bad hex, bad zlib, bad JSON, or JSON of another shape."""
+    """A tag that is skipped: bad hex, bad zlib, bad JSON, or JSON of another shape, and likewise for compact tags."""
 
 
 # --- JSON as Go reads it -----------------------------------------------------------------------------------
@@ -189,6 +196,103 @@ def first_format(tags: List[str], kind: str) -> Optional[str]:
     return next((tag[1] for tag in tags if tag[0] == kind), None)
 
 
+# --- The compact form --------------------------------------------------------------------------------------
+
+DICTIONARY = Path(regcache.__file__).parent / "codec" / "dictionaries" / "1.zdict"
+
+
+def unpacked(tag: str) -> bytes:
+    """What a compact tag decompresses to."""
+    if tag[2:4] not in ("10", "11"):
+        raise Broken("another form")
+    letters = tag[4:]
+    try:
+        frame = base64.b64decode(letters + "=" * (-len(letters) % 4), b"-_", validate=True)
+    except ValueError as problem:
+        raise Broken(str(problem)) from None
+    if base64.urlsafe_b64encode(frame).decode().rstrip("=") != letters:
+        raise Broken("not as base64url writes it")
+    frame = zstandard.FRAME_HEADER + frame
+    known = zstandard.ZstdCompressionDict(DICTIONARY.read_bytes()) if tag[3] == "1" else None
+    try:
+        if zstandard.frame_content_size(frame) > 10**7:
+            raise Broken("too large")
+        return zstandard.ZstdDecompressor(dict_data=known).decompress(frame, allow_extra_data=False)
+    except zstandard.ZstdError as problem:
+        raise Broken(str(problem)) from None
+
+
+def members(listed: Any, names: str) -> Dict[str, Any]:
+    """A record's list as an object; what is missing is null."""
+    if not isinstance(listed, list) or isinstance(listed, Members):
+        raise Broken("a list was expected")
+    return {name: listed[i] if i < len(listed) else None for i, name in enumerate(names.split())}
+
+
+def unpacked_text(value: Any) -> str:
+    if value is not None and not isinstance(value, str):
+        raise Broken("a text was expected")
+    return text((value or "").encode("utf-8", "surrogateescape"))
+
+
+def unpacked_map(value: Any) -> Optional[Dict[str, str]]:
+    if value is None:
+        return None
+    if not isinstance(value, Members) or not all(isinstance(key, str) for key, _ in value):
+        raise Broken("a map of texts was expected")
+    return {unpacked_text(key): unpacked_text(below) for key, below in value}
+
+
+def unpacked_value(listed: Any) -> Optional[Dict[str, Any]]:
+    if listed is None:
+        return None
+    found = members(listed, "name type values")
+    values = found["values"]
+    if values is not None:
+        members(values, "")
+        values = [unpacked_value(below) for below in values]
+    return {"name": unpacked_text(found["name"]), "type": unpacked_text(found["type"]), "values": values}
+
+
+def unpacked_endpoint(listed: Any) -> Optional[Dict[str, Any]]:
+    if listed is None:
+        return None
+    found = members(listed, "name request response metadata")
+    sides = {side: unpacked_value(found[side]) for side in ("request", "response")}
+    return {"name": unpacked_text(found["name"]), **sides, "metadata": unpacked_map(found["metadata"])}
+
+
+def compact(tag: str) -> Dict[str, Any]:
+    """The record of a compact tag: version, metadata, endpoints."""
+    try:
+        tree = msgpack.unpackb(
+            unpacked(tag), strict_map_key=False, unicode_errors="surrogateescape", object_pairs_hook=Members
+        )
+    except (ValueError, msgpack.UnpackException) as problem:
+        raise Broken(str(problem)) from None
+    found = members(tree, "version metadata endpoints")
+    if len(tree) < 3:
+        raise Broken("too short")
+    endpoints = found["endpoints"] if found["endpoints"] is not None else []
+    members(endpoints, "")
+    return {
+        "version": unpacked_text(found["version"]),
+        "metadata": unpacked_map(found["metadata"]) or {},
+        "endpoints": [unpacked_endpoint(listed) for listed in endpoints],
+    }
+
+
+def first_compact(tags: List[str]) -> Optional[Dict[str, Any]]:
+    """The first compact tag that is not broken counts, and nothing else."""
+    for tag in tags:
+        if tag.startswith("m~"):
+            try:
+                return compact(tag)
+            except Broken:
+                pass
+    return None
+
+
 def decode_tags(tags: Iterable[Union[str, bytes]]) -> Dict[str, Any]:
     """What one node's tags say: version, version_found, metadata, endpoints, tags (the foreign ones)."""
     everything = [text(tag) if isinstance(tag, bytes) else whole(tag) for tag in tags]
@@ -206,6 +310,10 @@ def decode_tags(tags: Iterable[Union[str, bytes]]) -> Dict[str, Any]:
                 metadata.update(strings(document))
         except Broken:
             pass
+    foreign = [tag for tag in everything if tag and not is_gomicro(tag) and not tag.startswith("m~")]
+    whole_record = first_compact(everything)
+    if whole_record is not None:
+        return {**whole_record, "version_found": True, "tags": foreign}
     versions = [tag for tag in ours if tag[0] == "v"]
     try:
         version = text(payload(versions[0])) if versions else ""
@@ -216,7 +324,7 @@ def decode_tags(tags: Iterable[Union[str, bytes]]) -> Dict[str, Any]:
         "version_found": bool(versions),
         "metadata": metadata,
         "endpoints": endpoints,
-        "tags": [tag for tag in everything if tag and not is_gomicro(tag)],
+        "tags": foreign,
     }
 
 
