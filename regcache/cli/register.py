@@ -66,6 +66,8 @@ def add_to(commands: Any) -> None:
 def run(args: argparse.Namespace) -> None:
     """Register, stay until a signal comes, deregister."""
     registry = opened(args)
+    if not 0 <= args.port <= 65535:
+        raise Fault(f"--port must be 0 to 65535, not {args.port}", code=2)
     node_id = f"{args.name}-{uuid.uuid4()}" if args.id is None else args.id
     # Blocked from here on, in the background thread too: a signal is only ever waited for, so that it can come at
     # any moment and nothing is left half done.
@@ -82,7 +84,7 @@ def run(args: argparse.Namespace) -> None:
             )
         except RegcacheError:
             raise
-        except (ValueError, OverflowError) as error:
+        except ValueError as error:
             raise Fault(_as_typed(str(error)), code=2) from error
         except ImportError as error:
             raise Fault(str(error)) from error
