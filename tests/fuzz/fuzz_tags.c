@@ -159,10 +159,12 @@ static int check_document(int kind, const uint8_t *text, size_t n, size_t nestin
         CHECK(read_document(kind, copy, n, nesting, &scratch, &l) == -1);
     }
     if (code == RC_OK && kind == RC_DOC_COMPACT) {
-        const uint8_t *version;
+        const uint8_t *version = NULL;
         size_t len;
         CHECK(rc_compact_version(copy, n, &version, &len) == 0);
         CHECK(len == 0 || (version > copy && len <= (size_t)(copy + n - version)));
+        scratch.len = 0;
+        CHECK(rc_put_clean(&scratch, version, len) == 0 && naive_clean(scratch.data, scratch.len));
     }
     rc_buf_free(&l.open);
     rc_buf_free(&scratch);

@@ -143,6 +143,7 @@ size_t rc_utf8_len(const uint8_t *p, const uint8_t *end)
 
 int rc_put_clean(rc_buf *out, const uint8_t *p, size_t n)
 {
+    if (n == 0) return 0; /* no text may have no address */
     const uint8_t *end = p + n, *from = p;
     while (p < end) {
         if (*p < 0x80) {
