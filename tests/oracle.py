@@ -25,6 +25,10 @@ class Broken(Exception):
     """A tag that is skipped: bad hex, bad zlib, bad JSON, or JSON of another shape, and likewise for compact tags."""
 
 
+class Unsure(Exception):
+    """The msgpack package looks into extensions that say they are times; nobody else does."""
+
+
 # --- JSON as Go reads it -----------------------------------------------------------------------------------
 
 
@@ -269,6 +273,8 @@ def compact(tag: str) -> Dict[str, Any]:
             unpacked(tag), strict_map_key=False, unicode_errors="surrogateescape", object_pairs_hook=Members
         )
     except (ValueError, msgpack.UnpackException) as problem:
+        if "timestamp" in str(problem).lower():
+            raise Unsure(str(problem)) from None
         raise Broken(str(problem)) from None
     found = members(tree, "version metadata endpoints")
     if len(tree) < 3:

@@ -243,6 +243,12 @@ PARTS = [
     Part("RECORD_NESTING", with_tag(b'e={\\"x\\":[[[[[]]]]]}'), TAG, kept={**GOOD_TAG, "endpoints": []}, limits=Limits(nesting=5)),
     Part("LIMIT_RECORD", with_tag(b"v=" + b"1" * 11), TAG, kept={**GOOD_TAG, "version": ""}, limits=Limits(record_bytes=10)),
     Part("LIMIT_RECORD", with_tag(zipped(b"1" * 11, b"v-")), TAG, kept={**GOOD_TAG, "version": ""}, limits=Limits(record_bytes=10)),
+    Part("COMPACT_FORM", with_tag(b"m~20AAAA"), TAG, kept=GOOD_TAG),
+    Part("COMPACT_DICTIONARY", with_tag(b"m~1zAAAA"), TAG, kept=GOOD_TAG),
+    Part("BAD_BASE64", with_tag(b"m~10A"), TAG, kept=GOOD_TAG),
+    Part("ZSTD_CORRUPT", with_tag(b"m~10AAAA"), TAG, kept=GOOD_TAG),
+    Part("RECORD_NOT_MSGPACK", with_tag(build.compact(b"\xc1").encode()), TAG, kept=GOOD_TAG),
+    Part("RECORD_SHAPE", with_tag(build.compact([]).encode()), TAG, kept=GOOD_TAG),
     Part("LIMIT_RATIO", with_tag(zipped(b"1" * 200_000, b"v-")), TAG, kept={**GOOD_TAG, "version": ""}, limits=Limits(ratio=10)),
 ]  # fmt: skip
 
