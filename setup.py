@@ -1,4 +1,4 @@
-"""Builds the compiled rooms: each ``.pyx`` under codec/compiled, cache and select is one extension module.
+"""Builds the compiled rooms: each ``.pyx`` under codec/compiled, cache/compiled and select is one extension module.
 
 The metadata is in pyproject.toml. Environment variables of a build:
 
@@ -25,7 +25,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 CYTHON = (3, 2, 3)
-ROOMS = ("regcache/codec/compiled", "regcache/cache", "regcache/select")
+ROOMS = ("regcache/codec/compiled", "regcache/cache/compiled", "regcache/select")
 #: The extension that the hand-written C is linked into, and where that C is.
 CODEC = "regcache.codec.compiled.codec"
 CODEC_C = "regcache/codec/compiled"
@@ -79,7 +79,7 @@ def extensions() -> List[Extension]:
             if name == CODEC:
                 written = {path.stem for path in pyx}
                 sources += [path.as_posix() for path in sorted(Path(CODEC_C).glob("*.c")) if path.stem not in written]
-            found.append(Extension(name, sources, include_dirs=[CODEC_C], depends=headers))
+            found.append(Extension(name, sources, include_dirs=[room], depends=headers))
     return found
 
 

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
+import sys
 import threading
-from typing import List
+import weakref
+from typing import Any, List
+
+import pytest
 
 from regcache import Snapshot
-from regcache.cache.slot import Slot
+from regcache.codec import BACKEND
 from tests.together import Threads, together
+
+
+@pytest.fixture(params=["compiled", "pure"] if BACKEND == "compiled" else ["pure"], name="Slot")
+def slots(request: Any) -> Any:
+    """The class, of each backend."""
+    return importlib.import_module(f"regcache.cache.{request.param}.slot").Slot
 
 
 def numbered(number: int) -> Snapshot:
     return Snapshot("greeter", index=number)
 
 
-def test_empty_at_first() -> None:
+def test_empty_at_first(Slot: Any) -> None:
     slot = Slot()
     assert slot.get() is None
     assert slot.generation == 0
 
 
-def test_what_was_asked_for_later_wins() -> None:
+def test_what_was_asked_for_later_wins(Slot: Any) -> None:
     slot = Slot()
     first, third = numbered(1), numbered(3)
     assert slot.publish(first, 1)
@@ -31,14 +43,14 @@ def test_what_was_asked_for_later_wins() -> None:
     assert slot.generation == 3
 
 
-def test_an_index_that_went_backwards_is_no_reason_to_refuse() -> None:
+def test_an_index_that_went_backwards_is_no_reason_to_refuse(Slot: Any) -> None:
     """A Consul that was restarted without its data counts from the beginning."""
     slot = Slot()
     slot.publish(numbered(1000), 1)
     assert slot.publish(numbered(5), 2)
 
 
-def test_closed() -> None:
+def test_closed(Slot: Any) -> None:
     slot = Slot()
     slot.publish(numbered(1), 1)
     slot.close()
@@ -48,7 +60,7 @@ def test_closed() -> None:
     assert slot.get() is None
 
 
-def test_writers_race_and_the_newest_stays() -> None:
+def test_writers_race_and_the_newest_stays(Slot: Any) -> None:
     slot = Slot()
     generations = [[writer + 4 * turn for turn in range(1, 500)] for writer in range(4)]
     won: List[List[int]] = together(4, lambda number: [g for g in generations[number] if slot.publish(numbered(g), g)])
@@ -57,7 +69,7 @@ def test_writers_race_and_the_newest_stays() -> None:
     assert held is not None and held.index == slot.generation
 
 
-def test_readers_only_ever_go_forward() -> None:
+def test_readers_only_ever_go_forward(Slot: Any) -> None:
     slot = Slot()
     slot.publish(numbered(1), 1)
     done = threading.Event()
@@ -66,6 +78,78 @@ def test_readers_only_ever_go_forward() -> None:
         last = 0
         while not done.is_set():
             held = slot.get()
+            assert held is not None and held.index >= last
+            last = held.index
+
+    readers = Threads(3, read)
+    for generation in range(2, 3000):
+        slot.publish(numbered(generation), generation)
+    done.set()
+    readers.join()
+
+
+def test_one_may_ask_at_a_time(Slot: Any) -> None:
+    slot = Slot()
+    assert slot.claim()
+    assert not slot.claim()
+    slot.release()
+    slot.release()
+    assert slot.claim()
+
+
+def test_of_many_one_may_ask(Slot: Any) -> None:
+    for _ in range(50):
+        slot = Slot()
+        assert sum(together(8, lambda _: slot.claim())) == 1
+
+
+def test_a_reader_sees_what_is_published(Slot: Any) -> None:
+    slot = Slot()
+    reader = slot.reader()
+    assert reader.get() is None
+    first, second = numbered(1), numbered(2)
+    slot.publish(first, 1)
+    assert reader.get() is first
+    assert reader.get() is first
+    slot.publish(second, 2)
+    assert reader.get() is second
+    slot.close()
+    assert reader.get() is None
+
+
+def test_what_was_replaced_is_freed(Slot: Any) -> None:
+    slot = Slot()
+    old = numbered(1)
+    gone = weakref.ref(old)
+    slot.publish(old, 1)
+    del old
+    slot.publish(numbered(2), 2)
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_reader_costs_no_count(Slot: Any) -> None:
+    """While nothing is published the snapshot's count stays what it is."""
+    slot = Slot()
+    snapshot = numbered(1)
+    slot.publish(snapshot, 1)
+    reader = slot.reader()
+    reader.get()
+    before = sys.getrefcount(snapshot)
+    for _ in range(100):
+        reader.get()
+    assert sys.getrefcount(snapshot) == before
+
+
+def test_readers_with_handles_only_ever_go_forward(Slot: Any) -> None:
+    slot = Slot()
+    slot.publish(numbered(1), 1)
+    done = threading.Event()
+
+    def read(_: int) -> None:
+        reader, last = slot.reader(), 0
+        while not done.is_set():
+            held = reader.get()
             assert held is not None and held.index >= last
             last = held.index
 

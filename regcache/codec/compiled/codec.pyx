@@ -1,4 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, embedsignature=True
+# cython: freethreading_compatible=True
 """The Python face of the compiled codec. Its rooms, in the order the data passes them."""
 
 cimport cython

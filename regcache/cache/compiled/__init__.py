@@ -1,0 +1,1 @@
+"""The compiled rooms of the cache."""

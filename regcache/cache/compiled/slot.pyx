@@ -1,0 +1,115 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=True
+# cython: freethreading_compatible=True
+"""Where the newest snapshot of one service is kept: readers take it without a lock, writers replace it in one step.
+
+The snapshot is the one item of a private list, which is never rebound. A GIL build reads it and counts the reference;
+a free-threaded one does the same through ``PyList_GetItemRef``, which is safe beside a writer. Reclamation is the
+snapshot's own reference count.
+
+Who may write is decided by one compare-and-swap on a generation, in the order in which the registry was asked, and not
+by the registry's index: that one goes backwards when a registry was restarted without its data.
+"""
+
+cimport cython
+from libc.stdint cimport int64_t
+
+cdef extern from "atomic.h" nogil:
+    int64_t rc_word_read(int64_t *word)
+    void rc_word_set(int64_t *word, int64_t value)
+    int rc_word_raise(int64_t *word, int64_t value)
+    int rc_word_claim(int64_t *word)
+
+cdef extern from "item.h":
+    object rc_item_get(list held)
+    int rc_item_set(list held, object item) except -1
+
+cdef enum:
+    CLOSED = 0x7fffffffffffffff
+
+
+@cython.final
+cdef class Slot:
+    """Holds one snapshot or ``None``. May be used from any number of threads."""
+
+    cdef list held            # one item; never rebound
+    cdef int64_t won          # the generation that may write: raised by compare-and-swap
+    cdef int64_t written      # the generation that was written last: readers look at it
+    cdef int64_t claimed      # 1: somebody asks the registry
+    cdef cython.pymutex writing
+
+    def __cinit__(self):
+        self.held = [None]
+
+    @property
+    def generation(self):
+        """That of the snapshot held; 0 before the first."""
+        return rc_word_read(&self.written)
+
+    def get(self):
+        """The newest snapshot, or ``None``; never waits."""
+        return rc_item_get(self.held)
+
+    def publish(self, snapshot, int64_t generation):
+        """Replace what is held, unless that is of this generation (an int of at least 1) or a later one.
+
+        Returns:
+            Was it published? It was not when somebody who asked later was faster, or after :meth:`close`.
+        """
+        cdef object before = None
+        if not rc_word_raise(&self.won, generation):
+            return False
+        with self.writing:
+            # Whoever asked later may have won meanwhile, and even have written: then this one is the older.
+            if generation < rc_word_read(&self.won):
+                return False
+            before = rc_item_get(self.held)
+            rc_item_set(self.held, snapshot)
+            rc_word_set(&self.written, generation)
+        # `before` is dropped here, outside the lock: that may run code of anybody's.
+        return True
+
+    def claim(self):
+        """Become the one who asks the registry: True for one caller until :meth:`release`."""
+        return rc_word_claim(&self.claimed) != 0
+
+    def release(self):
+        """The asking is over."""
+        rc_word_set(&self.claimed, 0)
+
+    def close(self):
+        """Let go of the snapshot and refuse any other."""
+        cdef object before = None
+        rc_word_raise(&self.won, CLOSED)
+        with self.writing:
+            before = rc_item_get(self.held)
+            rc_item_set(self.held, None)
+            rc_word_set(&self.written, CLOSED)
+
+    def reader(self):
+        """A :class:`Reader` of this slot, for one thread."""
+        return Reader(self)
+
+
+@cython.final
+cdef class Reader:
+    """What one thread's hot loop reads: while nothing was published it costs one load, and no count of the snapshot.
+
+    It keeps its snapshot alive until it is used again or dropped.
+    """
+
+    cdef Slot slot
+    cdef object snapshot
+    cdef int64_t generation
+
+    def __cinit__(self, Slot slot not None):
+        self.slot = slot
+        self.generation = -1
+
+    def get(self):
+        """The newest snapshot, or ``None``; never waits."""
+        # The generation is read first: if a writer comes in between, the next call looks again.
+        cdef int64_t generation = rc_word_read(&self.slot.written)
+        if generation != self.generation:
+            self.snapshot = rc_item_get(self.slot.held)
+            self.generation = generation
+        return self.snapshot

@@ -1,0 +1,1 @@
+"""The pure-Python twins of the cache's compiled rooms."""

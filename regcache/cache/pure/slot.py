@@ -1,0 +1,100 @@
+"""Where the newest snapshot of one service is kept: readers take it without a lock, writers replace it in one step.
+
+The reading side is one look into a private list of one item, which is never rebound. The writing side is decided by
+generations, in the order in which the registry was asked, and not by the registry's index: that one goes backwards
+when a registry was restarted without its data, and the service would never be refreshed again.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, List, Optional
+
+if TYPE_CHECKING:
+    from ...codec import Snapshot
+
+__all__ = ["Reader", "Slot"]
+
+
+#: The generation of a closed slot, which nothing follows.
+CLOSED = 2**63 - 1
+
+
+class Slot:
+    """Holds one snapshot or ``None``. May be used from any number of threads."""
+
+    __slots__ = ("_claimed", "_closed", "_generation", "_held", "_lock")
+
+    def __init__(self) -> None:
+        self._held: List[Optional["Snapshot"]] = [None]
+        self._generation = 0
+        self._closed = False
+        self._lock = threading.Lock()
+        self._claimed = threading.Lock()
+
+    @property
+    def generation(self) -> int:
+        """That of the snapshot held; 0 before the first."""
+        return self._generation
+
+    def get(self) -> Optional["Snapshot"]:
+        """The newest snapshot; never waits."""
+        return self._held[0]
+
+    def publish(self, snapshot: "Snapshot", generation: int) -> bool:
+        """Replace what is held, unless that is of this generation (an int of at least 1) or a later one.
+
+        Returns:
+            Was it published? It was not when somebody who asked later was faster, or after :meth:`close`.
+        """
+        with self._lock:
+            if self._closed or generation <= self._generation:
+                return False
+            # `before` keeps the old snapshot until the lock is free: dropping it may run code of anybody's.
+            before = self._held[0]
+            self._held[0] = snapshot
+            self._generation = generation
+        del before
+        return True
+
+    def claim(self) -> bool:
+        """Become the one who asks the registry: True for one caller until :meth:`release`."""
+        return self._claimed.acquire(blocking=False)
+
+    def release(self) -> None:
+        """The asking is over."""
+        if self._claimed.locked():
+            self._claimed.release()
+
+    def reader(self) -> "Reader":
+        """A :class:`Reader` of this slot, for one thread."""
+        return Reader(self)
+
+    def close(self) -> None:
+        """Let go of the snapshot and refuse any other."""
+        with self._lock:
+            before = self._held[0]
+            self._closed = True
+            self._held[0] = None
+            self._generation = CLOSED  # readers look again
+        del before
+
+
+class Reader:
+    """What one thread's hot loop reads. It keeps its snapshot alive until it is used again or dropped."""
+
+    __slots__ = ("_generation", "_slot", "_snapshot")
+
+    def __init__(self, slot: Slot) -> None:
+        self._slot = slot
+        self._snapshot: Optional["Snapshot"] = None
+        self._generation = -1
+
+    def get(self) -> Optional["Snapshot"]:
+        """The newest snapshot, or ``None``; never waits."""
+        # The generation is read first: if a writer comes in between, the next call looks again.
+        generation = self._slot.generation
+        if generation != self._generation:
+            self._snapshot = self._slot.get()
+            self._generation = generation
+        return self._snapshot
