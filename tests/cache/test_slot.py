@@ -100,7 +100,7 @@ def test_one_may_ask_at_a_time(Slot: Any) -> None:
 def test_of_many_one_may_ask(Slot: Any) -> None:
     for _ in range(50):
         slot = Slot()
-        assert sum(together(8, lambda _: slot.claim())) == 1
+        assert sum(together(8, lambda _, slot=slot: slot.claim())) == 1
 
 
 def test_a_reader_sees_what_is_published(Slot: Any) -> None:

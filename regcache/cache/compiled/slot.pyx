@@ -55,17 +55,17 @@ cdef class Slot:
         Returns:
             Was it published? It was not when somebody who asked later was faster, or after :meth:`close`.
         """
-        cdef object before = None
+        cdef object _before = None
         if not rc_word_raise(&self.won, generation):
             return False
         with self.writing:
             # Whoever asked later may have won meanwhile, and even have written: then this one is the older.
             if generation < rc_word_read(&self.won):
                 return False
-            before = rc_item_get(self.held)
+            _before = rc_item_get(self.held)
             rc_item_set(self.held, snapshot)
             rc_word_set(&self.written, generation)
-        # `before` is dropped here, outside the lock: that may run code of anybody's.
+        # `_before` is dropped here, outside the lock: that may run code of anybody's.
         return True
 
     def claim(self):
@@ -78,10 +78,10 @@ cdef class Slot:
 
     def close(self):
         """Let go of the snapshot and refuse any other."""
-        cdef object before = None
+        cdef object _before = None
         rc_word_raise(&self.won, CLOSED)
         with self.writing:
-            before = rc_item_get(self.held)
+            _before = rc_item_get(self.held)
             rc_item_set(self.held, None)
             rc_word_set(&self.written, CLOSED)
 
