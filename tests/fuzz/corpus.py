@@ -59,10 +59,14 @@ def written_bodies() -> Iterator[bytes]:
     yield b" \t\r\n"
 
 
-#: Inputs that once failed, by target.
+#: Inputs that once failed, and some that would if a line of the core were left out, by target.
 FOUND = {
-    # the address of an empty buffer was added to
-    "body": [bytes(8) + b'[{"Service":{"Tags":["e-"]}}]'],
+    "body": [
+        # the address of an empty buffer was added to
+        bytes(8) + b'[{"Service":{"Tags":["e-"]}}]',
+        # the same list once inside the limit of nesting, 5, and once beyond it
+        bytes([4, 32, 4, 9, 9, 9, 0, 0]) + b'[{"Service":{"Tags":[[1]]},"Checks":[{"ServiceTags":[[1]]}]}]',
+    ],
     "tags": [bytes(4) + b"e-", bytes(4) + b"v-"]
     # without memory for the window a stream with Go's empty dictionary was called corrupt
     + [bytes([0, 0, 0, fail]) + b"t-782000000001ab56ca56b252ca48cdc9c957aa05001bfb043a" for fail in range(1, 6)],
@@ -170,7 +174,7 @@ def tags() -> Iterator[bytes]:
         others = [b"v=2", b"www", b't={"a":"b"}', b"m~", b"m~20", b"m~1*"]
         yield made(TAGS, [*draw.sample(others, i % 4), tag, *draw.sample(others, i % 3)])
     names = ["CheckID", "CHEC\u212aid", "tag\u017f", "Endpoints"]
-    for text in [*names, "789C00", "abc", "-_8", "AAB", "x" * 300, 'a"' * 40, "\u20ac\n" * 30]:
+    for text in [*names, "789C00", "abc", "-_8", "AI", "AAAAAAC", "x" * 300, 'a"' * 40, "\u20ac\n" * 30]:
         yield made(PARTS, [text.encode()])
     yield made(PARTS, [bytes(range(256))])
 
