@@ -9,7 +9,7 @@ from __future__ import annotations
 import binascii
 import re
 import threading
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from ...limits import RATIO_FLOOR, Limits
 from ...model import Endpoint, Value, frozen_endpoint
@@ -24,8 +24,8 @@ MAGIC = b"\x28\xb5\x2f\xfd"
 UNKNOWN_SIZE = 2**64 - 2
 #: A list or map with more items is for the exact reader: msgpack makes room for all of them before it has read one.
 MANY = 1024
-#: msgpack's unpacker refuses more containers inside each other.
-UNPACKER_DEPTH = 1024
+#: msgpack's unpacker refuses 1,024 containers inside each other, and an endpoint is inside two.
+UNPACKER_DEPTH = 1100
 
 
 class Compact(NamedTuple):
@@ -36,8 +36,14 @@ class Compact(NamedTuple):
     endpoints: Tuple[Optional[Endpoint], ...]
 
 
-def decode_compact(tag: str, limits: Limits) -> Tuple[Compact, int]:
+#: msgpack -> the endpoint that it is: those of one version's nodes are mostly the same, and are made once.
+Shared = Dict[bytes, Optional[Endpoint]]
+
+
+def decode_compact(tag: str, limits: Limits, shared: Shared) -> Tuple[Compact, int]:
     """What a tag that begins with ``m~`` says, and the bytes that it decompresses to.
+
+    ``shared`` is filled; it holds no more bytes than the records together.
 
     Raises :class:`BadRecord` with COMPACT_FORM, COMPACT_DICTIONARY, BAD_BASE64, ZSTD_CORRUPT, LIMIT_RECORD,
     LIMIT_RATIO, RECORD_NOT_MSGPACK, RECORD_NESTING or RECORD_SHAPE.
@@ -47,7 +53,7 @@ def decode_compact(tag: str, limits: Limits) -> Tuple[Compact, int]:
     if tag[3] != "0" and tag[3] not in dictionaries.DIGESTS:
         raise BadRecord(reasons.COMPACT_DICTIONARY)
     data = _unpack(_unbase64(tag[4:]), tag[3], limits)
-    return _read(data, limits.nesting), len(data)
+    return _read(data, limits, shared), len(data)
 
 
 # --- The text ----------------------------------------------------------------------------------------------
@@ -124,23 +130,52 @@ def _frame_end(frame: bytes, pos: int, has_checksum: bool) -> int:
 # --- The record --------------------------------------------------------------------------------------------
 
 
-def _read(data: bytes, nesting: int) -> Compact:
+def _read(data: bytes, limits: Limits, shared: Shared) -> Compact:
     import msgpack
 
-    if nesting < UNPACKER_DEPTH and len(data) > nesting:  # then it may be too deep
-        return _record(_exact(data, nesting), _deep_value)
+    if limits.nesting < UNPACKER_DEPTH and len(data) > limits.nesting:  # then it may be too deep
+        return _record(_exact(data, limits.nesting))
     try:
-        return _record(msgpack.unpackb(data, max_array_len=MANY, max_map_len=MANY), _value)
-    except (ValueError, RecursionError, msgpack.UnpackException):
-        return _record(_exact(data, nesting), _deep_value)
+        return _quick(data, shared)
+    except (BadRecord, ValueError, RecursionError, msgpack.UnpackException):
+        # Even another shape: behind it the text may be malformed, which comes first.
+        return _record(_exact(data, limits.nesting))
+
+
+def _quick(data: bytes, shared: Shared) -> Compact:
+    """The record, by msgpack's own unpacker. Raises many errors for what the exact reader has to decide."""
+    import msgpack
+
+    unpacker = msgpack.Unpacker(max_array_len=MANY, max_map_len=MANY)
+    unpacker.feed(data)
+    length = unpacker.read_array_header()
+    version, metadata = unpacker.unpack(), unpacker.unpack()
+    endpoints: List[Optional[Endpoint]] = []
+    at = unpacker.tell()
+    if data[at : at + 1] == b"\xc0":
+        unpacker.skip()
+    else:
+        for _ in range(unpacker.read_array_header()):
+            at = unpacker.tell()
+            unpacker.skip()
+            packed = data[at : unpacker.tell()]
+            if packed not in shared:
+                item = msgpack.unpackb(packed, max_array_len=MANY, max_map_len=MANY)
+                shared[packed] = None if item is None else _endpoint(item, _value)
+            endpoints.append(shared[packed])
+    for _ in range(length - 3):
+        unpacker.skip()
+    if length < 3 or unpacker.tell() != len(data):
+        raise ValueError("too short, or data after the record")
+    return Compact(_text(version), _map(metadata) or {}, tuple(endpoints))
 
 
 def _wrong() -> BadRecord:
     return BadRecord(reasons.RECORD_SHAPE)
 
 
-def _record(tree: Any, value: Any) -> Compact:
-    """The record that a tree of lists, dicts, texts and None says; ``value`` makes a message."""
+def _record(tree: Any) -> Compact:
+    """The record that a tree of lists, dicts, texts and None says, at any depth."""
     if type(tree) is not list or len(tree) < 3:
         raise _wrong()
     version, metadata, items = tree[:3]
@@ -149,11 +184,12 @@ def _record(tree: Any, value: Any) -> Compact:
         if type(items) is not list:
             raise _wrong()
         for item in items:
-            endpoints.append(None if item is None else _endpoint(item, value))
+            endpoints.append(None if item is None else _endpoint(item, _deep_value))
     return Compact(_text(version), _map(metadata) or {}, tuple(endpoints))
 
 
-def _endpoint(item: Any, value: Any) -> Endpoint:
+def _endpoint(item: Any, value: Callable[[Any], Value]) -> Endpoint:
+    """An endpoint; ``value`` makes its messages."""
     if type(item) is not list:
         raise _wrong()
     if len(item) < 4:

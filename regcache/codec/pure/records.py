@@ -9,7 +9,7 @@ from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple, 
 from ...limits import Limits
 from ...model import DecodeWarning, Endpoint, Record
 from .. import reasons
-from .compact import decode_compact
+from .compact import Shared, decode_compact
 from .gojson import SURROGATE, make_document, make_endpoint, make_metadata, parse
 from .inflate import inflate
 from .unhex import BadRecord, unhex
@@ -73,7 +73,7 @@ class Resolved(NamedTuple):
 class Records:
     """The distinct tags of one decode. ``previous``: those of the decode before, under the same limits."""
 
-    __slots__ = ("_limits", "_long", "_previous", "decoded", "made", "size")
+    __slots__ = ("_limits", "_long", "_previous", "_shared", "decoded", "made", "size")
 
     def __init__(self, limits: Limits, previous: Optional[Dict[str, MadeRecord]] = None) -> None:
         self._limits = limits
@@ -81,6 +81,7 @@ class Records:
         self._long = limits.tag_bytes // 4
         self._previous = previous if previous is not None else {}
         self.made: Dict[str, MadeRecord] = {}
+        self._shared: Shared = {}
         self.decoded = 0
         self.size = 0
 
@@ -152,7 +153,7 @@ class Records:
     def _make(self, tag: str, kind: str, position: int, problems: List[Tuple[int, int]]) -> MadeRecord:
         record = self._previous.get(tag)
         if record is None:
-            record = _decode(tag, kind, self._limits)
+            record = _decode(tag, kind, self._limits, self._shared)
             self.decoded += 1
         if self.size + record.size > self._limits.decompressed_bytes:
             raise Overflow(position, problems)
@@ -161,10 +162,10 @@ class Records:
         return record
 
 
-def _decode(tag: str, kind: str, limits: Limits) -> MadeRecord:
+def _decode(tag: str, kind: str, limits: Limits, shared: Shared) -> MadeRecord:
     try:
         if kind == "m~":
-            compact, size = decode_compact(tag, limits)
+            compact, size = decode_compact(tag, limits, shared)
             return MadeRecord(kind, 0, compact, size)
         if kind[1] == "-":
             data = inflate(unhex(tag[2:]), limits)
