@@ -335,11 +335,14 @@ def _compressor(dictionary: str) -> Any:
     known = None
     if dictionary != "0":
         known = zstandard.ZstdCompressionDict(dictionaries.load(dictionary), dict_type=zstandard.DICT_TYPE_FULLDICT)
-    return zstandard.ZstdCompressor(level=LEVEL, dict_data=known, write_dict_id=False)
+    return zstandard.ZstdCompressor(level=LEVEL, dict_data=known, write_checksum=True, write_dict_id=False)
 
 
 def _compress(data: bytes, dictionary: str) -> bytes:
-    """One zstd frame in a single segment: with its content size, without checksum and dictionary ID."""
+    """One zstd frame in a single segment: with its content size and a checksum, without the dictionary ID.
+
+    The checksum (6 characters) is there because zstd alone reads most damaged frames as something else.
+    """
     with _compressing:  # a compressor is for one thread at a time
         frame: bytes = _compressor(dictionary).compress(data)
         return frame

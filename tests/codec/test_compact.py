@@ -20,9 +20,9 @@ RECORD = Record("1.2.3", True, {"protocol": "mucp", "registry": "consul"}, (
     Endpoint("Greeter.Hello", Value("Request", "Request", (Value("name", "string"), None)), Value("Response"), {"stream": "false"}),
     None, Endpoint("é\u2028", None, Value("", "t", ()), {})))  # fmt: skip
 GOLDEN = {
-    "no dictionary": "m~10IH2tAwAShxofoLsB_wu13F1fHLTr1nrlITfbK3t5kiVydOC_U1U9CotzJylne9kuTUeZf3yGls8Z_0nre7Gf7JiIvV-5fJOCoPuOEy-sTGN0wlm_7nbAohzxTworxd5HDre7QiypSCG91NbdCC5wgM4BAgDaDOMTdw8",
-    "dictionary 1": "m~11IH3NAQAUApOlMS4yLjOCk5StR2VyksCRqMCUpcOp4oCowJOgoXSQgAY8k18aY-5-DAYUkRrmdU-EcgsJzQU",
-    "an empty record": "m~11IAQhAACToICQ",
+    "no dictionary": "m~10JH2tAwAShxofoLsB_wu13F1fHLTr1nrlITfbK3t5kiVydOC_U1U9CotzJylne9kuTUeZf3yGls8Z_0nre7Gf7JiIvV-5fJOCoPuOEy-sTGN0wlm_7nbAohzxTworxd5HDre7QiypSCG91NbdCC5wgM4BAgDaDOMTdw-yk6x5",
+    "dictionary 1": "m~11JH3NAQAUApOlMS4yLjOCk5StR2VyksCRqMCUpcOp4oCowJOgoXSQgAY8k18aY-5-DAYUkRrmdU-EcgsJzQWyk6x5",
+    "an empty record": "m~11JAQhAACToICQVd2tIw",
 }
 
 

@@ -88,6 +88,7 @@ cdef extern from "records.h" nogil:
         uint32_t key_len
         uint32_t data_len
         void *parsed
+        void *metadata
     void (*rc_record_drop_parsed)(void *parsed)
     void rc_record_hold(rc_record *r)
     void rc_record_release(rc_record *r)

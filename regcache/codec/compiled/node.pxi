@@ -137,7 +137,7 @@ cdef class Node:
         cdef object proxy
         cdef size_t i
         if held == NULL and self._compact_record != NULL:
-            held = rc_lazy_set(&self._metadata, (<tuple>parsed(self._compact_record))[0])
+            held = rc_lazy_set(&self._metadata, compact_metadata(self._compact_record))
         if held == NULL:
             made = {}
             for i in range(self._count):
@@ -172,7 +172,7 @@ cdef class Node:
         """What the e tags say, in order; an element is None where the tag says null."""
         cdef void *held = rc_lazy_get(&self._endpoints)
         if held == NULL and self._compact_record != NULL:
-            held = rc_lazy_set(&self._endpoints, (<tuple>parsed(self._compact_record))[1])
+            held = rc_lazy_set(&self._endpoints, parsed(self._compact_record))
         return self._of_kind(&self._endpoints, RC_K_ENDPOINT) if held == NULL else <object>held
 
     @property

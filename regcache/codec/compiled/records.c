@@ -17,6 +17,7 @@ void rc_record_release(rc_record *r)
     /* acquire-release: what others did with the record happens before it is freed */
     if (__atomic_sub_fetch(&r->refs, 1, __ATOMIC_ACQ_REL) == 0) {
         if (r->parsed != NULL && rc_record_drop_parsed != NULL) rc_record_drop_parsed(r->parsed);
+        if (r->metadata != NULL && rc_record_drop_parsed != NULL) rc_record_drop_parsed(r->metadata);
         rc_free(r);
     }
 }
@@ -254,7 +255,7 @@ rc_record *rc_records_find(rc_table *table, const rc_table *previous, rc_worksho
         r->data_len = (uint32_t)len;
         r->data_at = (uint32_t)(inside ? (size_t)(data - tag) : n);
         r->hash = hash;
-        r->parsed = NULL;
+        r->parsed = r->metadata = NULL;
         memcpy(r->bytes, tag, n);
         if (!inside) memcpy(r->bytes + n, data, len);
         rc_buf_shrink(&w->raw, KEEP);

@@ -17,10 +17,11 @@ typedef struct rc_record {
     uint32_t data_at;  /* where the data begins in bytes[]: behind the key, or inside it for plain tags */
     uint64_t hash;
     void *parsed;      /* atomic: the Python object made of the data, once for each record; owned */
+    void *metadata;    /* the same for the metadata alone of a compact record */
     uint8_t bytes[];   /* the key, then the data */
 } rc_record;
 
-/* Frees a record whose count reached 0; set by the Python side, which owns `parsed`. */
+/* Frees a record whose count reached 0; set by the Python side, which owns `parsed` and `metadata`. */
 extern void (*rc_record_drop_parsed)(void *parsed);
 
 void rc_record_hold(rc_record *r);

@@ -90,13 +90,12 @@ cdef class _Reader:
     cdef str version
     cdef list endpoints
     cdef dict outer_metadata
-    cdef bint in_endpoint
+    cdef bint until_endpoints  # nobody wants what comes behind the metadata
 
     def __cinit__(self):
         self.open = []
         self.service = self.version = ""
         self.is_null = False
-        self.in_endpoint = True
         self.clear()
 
     cdef void clear(self):
@@ -153,6 +152,8 @@ cdef class _Reader:
                 draft.length += 1
                 self.open.append(child)
             elif member == RC_M_ENDPOINTS:
+                if self.until_endpoints:
+                    return 1
                 self.endpoints = []
             elif member == RC_M_ENDPOINT:
                 self.outer_metadata = self.metadata
@@ -214,9 +215,10 @@ cdef enum:
     COMPACT = 100  # beside the kinds of rc_document
 
 
-cdef _Reader _read(int kind, const uint8_t *p, size_t n, size_t nesting, int *code):
+cdef _Reader _read(int kind, const uint8_t *p, size_t n, size_t nesting, int *code, bint until_endpoints=False):
     """The record as a reader full of it; `code` says what is wrong, if something is."""
     cdef _Reader reader = _Reader.__new__(_Reader)
+    reader.until_endpoints = until_endpoints
     cdef rc_buf scratch
     memset(&scratch, 0, sizeof(scratch))
     if kind == RC_DOC_METADATA:
@@ -262,11 +264,23 @@ cdef object _parse(rc_record *r):
     # The nesting was checked when the record was decoded.
     if r.kind == RC_K_COMPACT:
         reader = _read(COMPACT, p, r.data_len, <size_t>-1, &code)
-        return MappingProxyType(reader.metadata or {}), tuple(reader.endpoints or ())
+        return tuple(reader.endpoints or ())
     reader = _read(RC_DOC_ENDPOINT if r.kind == RC_K_ENDPOINT else RC_DOC_METADATA, p, r.data_len, <size_t>-1, &code)
     if r.kind == RC_K_METADATA:
         return reader.metadata
     return None if reader.is_null else reader.endpoint()
+
+
+cdef object compact_metadata(rc_record *r):
+    """Filters look at the metadata of many nodes, and at nobody's endpoints."""
+    cdef void *held = rc_lazy_get(&r.metadata)
+    cdef object made
+    cdef int code = RC_OK
+    if held == NULL:
+        made = _read(COMPACT, rc_record_data(r), r.data_len, <size_t>-1, &code, True).metadata
+        made = MappingProxyType(made or {})
+        held = rc_lazy_set(&r.metadata, made)
+    return <object>held
 
 
 cdef object parsed(rc_record *r):
