@@ -53,6 +53,7 @@ static void take_record(outcome *o, rc_record *r, int with_object)
     CHECK(r->code == RC_OK);
     if (r->kind == RC_K_META) check_map(r);
     if (with_object && r->parsed == NULL) r->parsed = malloc(1);
+    if (with_object && r->kind == RC_K_COMPACT && r->metadata == NULL) r->metadata = malloc(1);
     rc_record_hold(r);
     CHECK(rc_buf_put(&o->records, &r, sizeof(rc_record *)) == 0);
     say_record(&o->text, r);

@@ -316,6 +316,7 @@ static outcome decode(const uint8_t *header, const uint8_t *data, size_t n, cons
         if (r->kind == RC_K_COMPACT)
             CHECK(check_document(RC_DOC_COMPACT, rc_record_data(r), r->data_len, d->nesting) == RC_OK);
         if ((header[0] & 8) && r->parsed == NULL) r->parsed = malloc(1);
+        if ((header[0] & 8) && r->kind == RC_K_COMPACT && r->metadata == NULL) r->metadata = malloc(1);
     }
     const rc_problem *problems = (const rc_problem *)(const void *)d->problems.data;
     for (size_t i = 0; i < d->problems.len / sizeof *problems; i++) say_problem(&o.text, d, &problems[i]);
