@@ -168,7 +168,7 @@ def tags() -> Iterator[bytes]:
     for i, record in enumerate(sorted({record for record in compact_records() if len(record) <= 2000})):
         trained = i % 2 == 1
         frame = framed(record, trained)
-        yield made(COMPACT, [record])
+        yield made(COMPACT, [record], more=32 if i % 8 == 0 else 0)
         yield made(FRAME, [frame], more=16 if trained else 8)
         tag = compact_tag(record, trained).encode()
         others = [b"v=2", b"www", b't={"a":"b"}', b"m~", b"m~20", b"m~1*"]

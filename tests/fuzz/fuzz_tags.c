@@ -1,7 +1,8 @@
 /* The tags of one node, the documents in them, and the small parts that they are read with.
 
    Four bytes come first:
-     0    what the rest is (enum), bit 8: each record gets an object, bit 16: deflate really compresses
+     0    what the rest is (enum), bits: 8 each record gets an object, 16 deflate really compresses, or the compact tag
+          names the dictionary, 32 the compact tag is damaged
      1    which limits are small, 2 how small
      3    the allocation that fails in a third decode; 0: there is none
    Tags and documents are separated by the byte 0xff, which UTF-8 never has. */
@@ -14,7 +15,7 @@
 #define HEADER 4
 #define SEPARATOR 0xff
 
-enum { TAGS, DOCUMENTS, STREAMS, MDNS, PARTS, COMPACT, FRAME };
+enum { TAGS, DOCUMENTS, STREAMS, MDNS, PARTS, COMPACT, FRAME, DAMAGED = 32 };
 
 /* ---- a document, told to a sink ---- */
 
@@ -214,14 +215,15 @@ static void put_base64(rc_buf *out, const uint8_t *p, size_t n)
     }
 }
 
-/* A zstd frame behind its magic number that only stores. */
-static void framed(rc_buf *out, const uint8_t *p, size_t n)
+/* A zstd frame behind its magic number that only stores; a damaged one has a checksum that is not its content's. */
+static void framed(rc_buf *out, const uint8_t *p, size_t n, int damaged)
 {
     uint32_t block = (uint32_t)n << 3 | 1;
-    uint8_t head[] = {0xa0, (uint8_t)n, (uint8_t)(n >> 8), (uint8_t)(n >> 16), 0,
+    uint8_t head[] = {damaged ? 0xa4 : 0xa0, (uint8_t)n, (uint8_t)(n >> 8), (uint8_t)(n >> 16), 0,
                       (uint8_t)block, (uint8_t)(block >> 8), (uint8_t)(block >> 16)};
     out->len = 0;
     CHECK(n < 65536 && rc_buf_put(out, head, sizeof head) == 0 && rc_buf_put(out, p, n) == 0);
+    if (damaged) CHECK(rc_buf_put(out, "\0\0\0", 4) == 0);
 }
 
 typedef struct {
@@ -244,7 +246,7 @@ static void make_tag(rc_buf *tag, rc_buf *stream, const uint8_t *header, const u
         CHECK(rc_put_clean(tag, p, n) == 0);
         CHECK(naive_clean(tag->data, tag->len) && (tag->len == n) == naive_clean(p, n));
     } else if (mode == COMPACT || mode == FRAME) {
-        if (mode == COMPACT) framed(stream, p, n);
+        if (mode == COMPACT) framed(stream, p, n, header[0] & DAMAGED);
         else copy_bytes(stream, p, n);
         CHECK(rc_buf_put(tag, header[0] & 16 ? "m~11" : "m~10", 4) == 0);
         put_base64(tag, stream->data, stream->len);
@@ -287,6 +289,11 @@ static outcome decode(const uint8_t *header, const uint8_t *data, size_t n, cons
             CHECK(r->code == RC_OK && r->key_len == tag.len && memcmp(r->bytes, copy, tag.len) == 0);
             if (mode == DOCUMENTS && r->kind != RC_K_FOREIGN)
                 CHECK(r->data_len == len - 1 && memcmp(rc_record_data(r), from + 1, len - 1) == 0);
+        }
+        if (mode == COMPACT && (header[0] & DAMAGED)) {
+            /* the work is counted all the same */
+            CHECK(d->node.compact == NULL);
+            if (previous == NULL && d->first.code == RC_ZSTD_CORRUPT) CHECK(d->workshop.inflated == len);
         }
         if (code == RC_OK && mode == COMPACT && d->node.compact != NULL)
             CHECK(d->node.compact->data_len == len && memcmp(rc_record_data(d->node.compact), from, len) == 0);

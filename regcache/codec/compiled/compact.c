@@ -68,9 +68,8 @@ int rc_compact_unpack(rc_unpacker *u, rc_buf *raw, rc_buf *out, const uint8_t *t
     size_t made = tag[3] == '1'
                       ? ZSTD_decompress_usingDDict(u->context, out->data, (size_t)size, raw->data, raw->len, dictionary_1)
                       : ZSTD_decompressDCtx(u->context, out->data, (size_t)size, raw->data, raw->len);
-    if (ZSTD_isError(made) || made != size) return RC_ZSTD_CORRUPT;
-    out->len = made;
-    return RC_OK;
+    out->len = (size_t)size; /* what was done, also for a frame that turns out to be broken */
+    return ZSTD_isError(made) || made != size ? RC_ZSTD_CORRUPT : RC_OK;
 }
 
 void rc_unpacker_free(rc_unpacker *u)
