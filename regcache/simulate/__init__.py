@@ -1,0 +1,14 @@
+"""The incident that regcache was made after, played again: a slow registry, callers that retry, a script that removes.
+
+``story`` holds the numbers; ``service``, ``slow`` and ``backends`` are the world; ``callers`` and ``remover`` act in it;
+``fetch_on_expiry``, ``single_flight`` and ``ours`` are the caches that meet it; ``incident`` plays them one after the
+other, and ``picture`` draws what was seen.
+"""
+
+from __future__ import annotations
+
+from .incident import CACHES, play
+from .record import Result
+from .story import Story
+
+__all__ = ["CACHES", "Result", "Story", "play"]
