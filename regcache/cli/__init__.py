@@ -1,4 +1,5 @@
-"""What people type: ``regcache decode``, ``tags``, ``get``, ``register``, ``deregister``, ``demo``; one file each.
+"""What people type: ``regcache decode``, ``tags``, ``get``, ``register``, ``deregister``, ``demo``, ``simulate``; one
+file each.
 
 Exit codes: 0 it worked, 1 the input or the registry is at fault, 2 the command line is.
 """
@@ -12,7 +13,7 @@ import sys
 from typing import List, Optional
 
 from ..errors import RegcacheError
-from . import decode, demo, deregister, encode, get, register, tags
+from . import decode, demo, deregister, encode, get, register, simulate, tags
 from .fault import Fault
 from .text import safe
 
@@ -80,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and the codec in use")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (decode, tags, encode, get, register, deregister, demo):
+    for command in (decode, tags, encode, get, register, deregister, demo, simulate):
         command.add_to(commands)
     return parser
 

@@ -1,8 +1,8 @@
-"""The incident that regcache was made after, played again: a slow registry, callers that retry, a script that removes.
+"""The incident that regcache was made after, played again: a slow registry, callers that retry, a script.
 
-``story`` holds the numbers; ``service``, ``slow`` and ``backends`` are the world; ``callers`` and ``remover`` act in it;
-``fetch_on_expiry``, ``single_flight`` and ``ours`` are the caches that meet it; ``incident`` plays them one after the
-other, and ``picture`` draws what was seen.
+``story`` holds the numbers; ``service``, ``slow`` and ``backends`` are the world; ``callers`` and ``remover`` act in
+it; ``fetch_on_expiry``, ``single_flight`` and ``ours`` are the caches that meet it; ``incident`` plays, ``record`` puts
+together what was seen, and ``picture`` draws it.
 """
 
 from __future__ import annotations

@@ -51,6 +51,7 @@ class Callers:
         self._backends = backends
         self._stop = stop
         self._begun = 0.0
+        self._go = threading.Event()
         self.each = [_Caller(story, number) for number in range(story.callers)]
         #: Requests that the callers wanted to make; the same in every run of a story.
         self.wanted = sum(len(caller.due) for caller in self.each)
@@ -59,19 +60,23 @@ class Callers:
             for caller in self.each
         ]
 
-    def start(self, begun: float) -> None:
-        """Let them begin; ``begun`` is the moment from which theirs count."""
-        self._begun = begun
+    def start(self) -> float:
+        """Let them begin, all together; the moment from which theirs count."""
         for thread in self._threads:
             thread.start()
+        self._begun = time.monotonic()
+        self._go.set()
+        return self._begun
 
     def join(self) -> None:
-        """Wait until all have left."""
+        """Wait until all have left; ``stop`` must be set."""
+        self._go.set()
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join()
 
     def _run(self, caller: _Caller) -> None:
+        self._go.wait()
         for due in caller.due:
             if self._stop.wait(max(0.0, self._begun + due - time.monotonic())):
                 return

@@ -1,7 +1,7 @@
 """go-rcache as it was in the incident: who finds the list expired or empty fetches it, and waits for it.
 
-Kinder than the original in two ways: the list is not copied at each lookup, and the ttl is what was set, not twice that.
-Neither this one's watch nor the other ancestor's is played.
+Kinder than the original in two ways: the list is not copied at each lookup, and the ttl is what was set, not twice
+that. Its watch is not played, nor that of go-micro v6: who watches learns of removals sooner, and fetches as before.
 """
 
 from __future__ import annotations

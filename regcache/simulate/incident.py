@@ -60,8 +60,7 @@ def play(story: Story, caching: Caching, home: Callable[[], Home] = Embedded) ->
             lookup.select(timeout=10.0)  # nobody is in a hurry yet
             callers = Callers(story, lookup, backends, stop)
             try:
-                begun = time.monotonic()
-                callers.start(begun)
+                begun = callers.start()
                 remover.start()
                 before = tracemalloc.get_traced_memory()[0]
                 tracemalloc.reset_peak()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
-import time
 from typing import Optional, Set
 
 from ..errors import RegcacheError
@@ -48,12 +48,10 @@ class Remover:
             self._thread.join()
 
     def _run(self) -> None:
-        # By the clock, not by the number of naps: a machine that is busy does not make the script kinder.
-        begun, looks = time.monotonic(), 0
         try:
-            while not self._stop.wait(max(0.0, begun + looks * self._story.look - time.monotonic())):
-                node_id = self._order[looks % len(self._order)]
-                looks += 1
+            for node_id in itertools.cycle(self._order):
+                if self._stop.wait(self._story.look):
+                    return
                 if node_id in self.alive and self._backends.delay(node_id) > self._story.patience:
                     self._registry.deregister(node_id)
                     self.alive.discard(node_id)

@@ -73,9 +73,9 @@ TYPES = ("string", "int64", "bool", "float64", "[]string", "uint8")
 
 
 def made_service(name: str, count: int, seed: int) -> Service:
-    """A service of so many nodes, always the same for a seed; each has some 6 kB of records, as real ones have."""
+    """A service of so many nodes, always the same for a seed; each has some 3 kB of records, as real ones have."""
     dice = random.Random(seed)
-    endpoints = tuple(_endpoint(dice) for _ in range(8))
+    endpoints = tuple(_endpoint(dice) for _ in range(4))
     nodes = tuple(
         Node(
             f"{name}-{number:04}",

@@ -7,8 +7,7 @@ request's time passes before the first byte, the other half between the pieces o
 from __future__ import annotations
 
 import threading
-import time
-from typing import Iterator, Optional
+from typing import Iterator, List, Optional
 
 from ..errors import Unavailable
 from ..registry import Answer, Consistency, Registry
@@ -17,7 +16,7 @@ from ..registry.base import BytesLike
 __all__ = ["SlowRegistry"]
 
 #: Parts of the time before the first byte, and as many from there to the last.
-STEPS = 8
+STEPS = 4
 
 
 class SlowRegistry:

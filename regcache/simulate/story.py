@@ -1,4 +1,9 @@
-"""The numbers of the story. Every time is a share of the run's length, so that a shorter run tells the same."""
+"""The numbers of the story. Every time is a share of the run's length, so that a shorter run tells the same.
+
+They are chosen so that the incident happens: the backends are busy for three quarters of the time, so that what a
+standstill of the callers leaves behind is more than they can catch up with before the callers lose patience. With half
+that load most backends survive both ancestors, and what remains of the incident is that the callers wait.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +18,7 @@ class Story(NamedTuple):
     #: How long a run lasts.
     seconds: float = 6.0
     #: Nodes of the service; each is a backend of its own.
-    nodes: int = 200
+    nodes: int = 150
     #: Threads that want something of the service.
     callers: int = 600
     seed: int = 1
@@ -23,7 +28,7 @@ class Story(NamedTuple):
     @property
     def ttl(self) -> float:
         """How long a list is fresh, in all three caches."""
-        return self.seconds / 8
+        return self.seconds / 10
 
     @property
     def retry_interval(self) -> float:
@@ -56,7 +61,7 @@ class Story(NamedTuple):
     @property
     def slow_until(self) -> float:
         """When it is well again."""
-        return self.seconds * 0.8
+        return self.seconds * 0.75
 
     # The backends
 
@@ -83,6 +88,11 @@ class Story(NamedTuple):
     # The callers
 
     @property
+    def load(self) -> float:
+        """The share of what all backends can do that the callers want, without their retries."""
+        return 0.75
+
+    @property
     def patience(self) -> float:
         """How long a caller waits for a backend before it tries again, and what the script calls late."""
         return self.work * 2.5
@@ -99,8 +109,8 @@ class Story(NamedTuple):
 
     @property
     def period(self) -> float:
-        """From one request of a caller to its next, on average: together they use half of what the backends can do."""
-        return 2 * self.work * self.callers / self.nodes
+        """From one request of a caller to its next, on average."""
+        return self.work * self.callers / self.nodes / self.load
 
     def to_dict(self) -> Dict[str, Any]:
         """All of the numbers, for JSON."""
