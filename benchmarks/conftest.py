@@ -20,6 +20,7 @@ PACKAGES = ("regcache", "msgspec", "zlib-ng", "pysimdjson", "pytest-benchmark")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--quick", action="store_true", help="fewer rounds, and health_b in place of health_c")
+    parser.addoption("--incident", metavar="FOLDER", default=".benchmarks/incident", help="where the incident is kept")
     parser.addoption("--cpu-time", action="store_true", help="CPU time of the thread, where the machine is busy")
 
 

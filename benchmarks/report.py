@@ -46,7 +46,8 @@ def report(run: Dict[str, Any]) -> str:
         groups.setdefault(benchmark["group"] or benchmark["name"], []).append(benchmark)
     parts = [_conditions(run)]
     for group, members in groups.items():
-        rows = _memory_rows(members) if "peak_bytes" in members[0]["extra_info"] else _time_rows(members)
+        info = members[0]["extra_info"]
+        rows = (_incident_rows if "incident" in info else _memory_rows if "peak_bytes" in info else _time_rows)(members)
         parts.append(f"### {group}\n\n{_table(rows)}")
     return "\n\n".join(parts)
 
@@ -112,6 +113,24 @@ def _memory_rows(members: List[Dict[str, Any]]) -> List[Tuple[str, ...]]:
         share = f"{info['peak_bytes'] / baseline['extra_info']['peak_bytes']:.1%}" if baseline else ""
         own = _bytes(info["decoder_bytes"]) if "decoder_bytes" in info else ""
         rows.append((info["way"], _bytes(info["peak_bytes"]), _bytes(info["held_bytes"]), own, share))
+    return rows
+
+
+def _incident_rows(members: List[Dict[str, Any]]) -> List[Tuple[str, ...]]:
+    heads = ("registry requests", "slower than 10 ms", "slowest lookup", "answered", "errors", "peak memory", "lost")
+    rows: List[Tuple[str, ...]] = [("way", *heads)]
+    for member in members:
+        seen = member["extra_info"]["incident"]
+        row = (
+            f"{seen['registry_requests']:,}",
+            f"{seen['late_lookups']:,} of {seen['lookups']:,}",
+            _seconds(seen["slowest_lookup"]),
+            f"{seen['answered']:,} of {seen['wanted']:,}",
+            f"{seen['errors']:,}",
+            _bytes(seen["peak_memory"]),
+            f"{seen['backends_lost']:,}",
+        )
+        rows.append((member["extra_info"]["way"], *row))
     return rows
 
 

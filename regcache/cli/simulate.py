@@ -109,7 +109,9 @@ def _check_agent(url: str) -> None:
 
 
 def _results(story: Story, consul: Optional[str]) -> List[Result]:
-    home: Callable[[], Home] = Embedded if consul is None else partial(ConsulRegistry, consul)
+    home: Callable[[], Home] = Embedded
+    if consul is not None:
+        home = partial(ConsulRegistry, consul)
     try:
         results = []
         for number, caching in enumerate(CACHES, 1):

@@ -15,6 +15,9 @@ from .story import Story
 
 __all__ = ["Callers"]
 
+#: Seconds in which the threads wake up, before anybody wants anything.
+LEAD = 0.2
+
 
 class _Caller:
     """One thread. It alone writes its arrays; moments are seconds since the run's beginning."""
@@ -64,7 +67,7 @@ class Callers:
         """Let them begin, all together; the moment from which theirs count."""
         for thread in self._threads:
             thread.start()
-        self._begun = time.monotonic()
+        self._begun = time.monotonic() + LEAD
         self._go.set()
         return self._begun
 

@@ -89,13 +89,14 @@ def _watch(
     story: Story, begun: float, registry: SlowRegistry, backends: Backends, alive: "set[str]", before: int
 ) -> List[Sample]:
     """Let what must happen happen, and look on, until the run is over."""
-    samples: List[Sample] = []
+    samples = [Sample(0.0, 0, 0, len(alive))]
     sick = min(alive)
     events: List[Tuple[float, Callable[[], None]]] = [
         (story.slow_from, lambda: setattr(registry, "slow", story.slow)),
         (story.sick_at, lambda: backends.fall_ill(sick, story.sick_work)),
         (story.slow_until, lambda: setattr(registry, "slow", None)),
     ]
+    time.sleep(max(0.0, begun - time.monotonic()))
     while True:
         now = time.monotonic() - begun
         while events and now >= events[0][0]:

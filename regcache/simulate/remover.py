@@ -7,8 +7,8 @@ import threading
 from typing import Optional, Set
 
 from ..errors import RegcacheError
-from ..registry import Registrar
 from .backends import Backends
+from .service import Home
 from .story import Story
 
 __all__ = ["Remover"]
@@ -26,7 +26,7 @@ class Remover:
     """
 
     def __init__(
-        self, story: Story, registry: Registrar, backends: Backends, alive: Set[str], stop: threading.Event
+        self, story: Story, registry: Home, backends: Backends, alive: Set[str], stop: threading.Event
     ) -> None:
         self._story = story
         self._registry = registry

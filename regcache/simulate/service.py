@@ -4,37 +4,43 @@ from __future__ import annotations
 
 import contextlib
 import random
-from typing import Any, Dict, Iterator, List, Optional, Protocol, Set, Tuple, Union
+from typing import Dict, Iterator, List, Literal, Optional, Protocol, Set, Tuple
 
 from ..codec import Node
 from ..errors import RegcacheError
 from ..model import Endpoint, Service, Value
-from ..registry import Answer, Consistency, MemoryRegistry, Registrar, Registry
+from ..registry import Answer, Consistency, MemoryRegistry, Registry
 from ..registry.base import pieces
 
 __all__ = ["Embedded", "Home", "made_service", "registered"]
 
 
-class Home(Registry, Registrar, Protocol):
-    """A registry that the service can be put into."""
+class Home(Registry, Protocol):
+    """A registry that the service can be put into, and taken out of node by node."""
+
+    def register(self, service: Service, *, ttl: None, form: Literal["go-micro"]) -> object:
+        """See :meth:`regcache.ConsulRegistry.register`."""
+
+    def deregister(self, service: str) -> None:
+        """See :meth:`regcache.ConsulRegistry.deregister`; given a node's ID."""
 
 
 class Embedded:
     """A registry in this process. Its answers share one body, so that the memory that is seen is the caches' own."""
 
-    #: ``fetch(index=, wait=)`` waits for a change.
-    blocking = True
+    #: Nobody watches here.
+    blocking = False
 
     def __init__(self) -> None:
         self._home = MemoryRegistry()
         self._known: Dict[str, Tuple[int, bytes]] = {}
 
-    def register(self, service: Service, **settings: Any) -> None:
+    def register(self, service: Service, *, ttl: None = None, form: Literal["go-micro"] = "go-micro") -> None:
         """See :class:`regcache.MemoryRegistry`."""
-        self._home.register(service, **settings)
+        self._home.register(service, ttl=ttl, form=form)
         self._learn(service.name)
 
-    def deregister(self, service: Union[Service, str]) -> None:
+    def deregister(self, service: str) -> None:
         """See :class:`regcache.MemoryRegistry`."""
         self._home.deregister(service)
         for name in list(self._known):
@@ -50,8 +56,6 @@ class Embedded:
         consistency: Optional[Consistency] = None,
     ) -> Answer:
         """See :meth:`regcache.registry.Registry.fetch`."""
-        if index:
-            self._home.fetch(service, index=index, wait=wait)
         known, body = self._known.get(service, (0, b"[]"))
         return Answer(pieces(body), index=known)
 

@@ -20,7 +20,7 @@ STEPS = 4
 
 
 class SlowRegistry:
-    """Passes everything on, late.
+    """Passes everything on, late. Nobody can watch it: the watches of the other caches are not played either.
 
     Args:
         home: who knows the answers. It is not closed with this one.
@@ -28,6 +28,9 @@ class SlowRegistry:
         slots: requests that it works on at full speed while it is not well; more of them share that.
         stop: when it is set, whoever waits here is told at once that the registry is gone.
     """
+
+    #: A cache has to ask now and then.
+    blocking = False
 
     def __init__(self, home: Registry, *, quick: float, slots: int, stop: threading.Event) -> None:
         #: Seconds of a request now; ``None``: well.
@@ -39,11 +42,6 @@ class SlowRegistry:
         self._slots = slots
         self._stop = stop
         self._lock = threading.Lock()
-
-    @property
-    def blocking(self) -> bool:
-        """As the other one."""
-        return self._home.blocking
 
     def fetch(
         self,
@@ -60,12 +58,8 @@ class SlowRegistry:
             self.in_flight += 1
             self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
-            if index:  # a blocking query: what is late is its end
-                answer = self._fetch(service, index, wait, timeout, consistency)
-                slow = self._head()
-            else:
-                slow = self._head()
-                answer = self._fetch(service, index, wait, timeout, consistency)
+            slow = self._head()
+            answer = self._home.fetch(service, index=index, wait=wait, timeout=timeout, consistency=consistency)
         except BaseException:
             self._ended()
             raise
@@ -82,16 +76,6 @@ class SlowRegistry:
 
     def close(self) -> None:
         """Nothing here is its own."""
-
-    def _fetch(
-        self,
-        service: str,
-        index: Optional[int],
-        wait: Optional[float],
-        timeout: Optional[float],
-        consistency: Optional[Consistency],
-    ) -> Answer:
-        return self._home.fetch(service, index=index, wait=wait, timeout=timeout, consistency=consistency)
 
     def _head(self) -> Optional[float]:
         """Wait until the first byte is due; what a request of this moment takes if it is alone."""
