@@ -9,7 +9,7 @@ from ..model import Service
 if TYPE_CHECKING:
     from .registration import Registration
 
-__all__ = ["Answer", "BytesLike", "Consistency", "Form", "Registrar", "Registry"]
+__all__ = ["Answer", "BytesLike", "Consistency", "Form", "Multiplexed", "Pending", "Registrar", "Registry"]
 
 BytesLike = Union[bytes, bytearray, memoryview]
 
@@ -63,8 +63,52 @@ class Answer:
         self.close()
 
 
+class Pending(Protocol):
+    """A request that was sent, and whose answer may be far away. Nobody needs to wait for it on a thread.
+
+    Used by one thread at a time, but for :meth:`close`.
+    """
+
+    def fileno(self) -> Optional[int]:
+        """A descriptor that can be read from when there is an answer; ``None``: see :meth:`on_ready`."""
+
+    def ready(self) -> bool:
+        """Is it an answer that can be read? If not, wait for more. Never waits itself."""
+
+    def on_ready(self, callback: Callable[[], object]) -> None:
+        """For those without a descriptor: call this once, from any thread, when there is an answer; at once if there
+        is one. That the wait is over is not said: after it :meth:`answer` may be called anyway."""
+
+    def answer(self) -> Answer:
+        """The answer; waits for it as :meth:`Registry.fetch` does. Raises what that raises. May be called once."""
+
+    def close(self) -> None:
+        """Break it off. From any thread and at any time: who is reading the answer gets an error soon.
+
+        In the child of a fork only the child's share is let go of: the request goes on in the parent.
+        """
+
+
+class Multiplexed(Protocol):
+    """A registry that many requests may wait on without a thread each."""
+
+    def begin(
+        self,
+        service: str,
+        *,
+        index: Optional[int] = None,
+        wait: Optional[float] = None,
+        timeout: Optional[float] = None,
+        consistency: Optional[Consistency] = None,
+    ) -> Pending:
+        """Send the request of :meth:`Registry.fetch`, and do not wait for its answer. Raises what that raises."""
+
+
 class Registry(Protocol):
-    """What a cache needs of a registry. Every method may be called from several threads at once."""
+    """What a cache needs of a registry. Every method may be called from several threads at once.
+
+    A registry may be :class:`Multiplexed` too. One that is not holds a thread for each request that waits.
+    """
 
     @property
     def blocking(self) -> bool:

@@ -21,6 +21,7 @@ from ..model import Service
 from .agent import AgentNodes, agent_services
 from .base import Answer, BytesLike, Consistency, Form, checked_name
 from .definition import define
+from .exchange import Exchange, Kept
 from .failures import failures, refuse
 from .http import Certificate, make_pool
 from .registration import Registration
@@ -85,8 +86,7 @@ class ConsulRegistry:
         self.timeout = timeout
         self.max_bytes = max_bytes
         self._connect = partial(make_pool, url, verify=True if verify is None else verify, cert=cert)
-        self._pool, self._prefix = self._connect()
-        self._pid = os.getpid()
+        self._renew()
         # gzip costs an agent on the same machine more time than it saves, and a truncated one goes unnoticed.
         self._headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "regcache"}
         if token:
@@ -110,15 +110,12 @@ class ConsulRegistry:
 
         Without a token that may read the service, Consul's answer is the same empty list.
         """
-        query: Dict[str, str] = {}
         seconds = self.timeout if timeout is None else timeout
-        if index:
+        target, wait = self._health(service, index, wait, consistency)
+        if wait is not None:
             # Consul adds up to a sixteenth of the wait, so that its clients do not all come back together.
-            wait = 55.0 if wait is None else wait
-            query = {"index": str(index), "wait": f"{max(1, round(wait * 1000))}ms"}
             seconds += wait * 17 / 16
-        path = "/v1/health/service/" + quote(checked_name(service), safe="")
-        response = self._ask(path, query, seconds, consistency)
+        response = self._open("GET", target, None, seconds)
         try:
             number = _index(response)
         except BaseException:
@@ -126,9 +123,35 @@ class ConsulRegistry:
             raise
         return Answer(self._read(response, seconds), index=number, close=lambda: _abandon(response))
 
+    def begin(
+        self,
+        service: str,
+        *,
+        index: Optional[int] = None,
+        wait: Optional[float] = None,
+        timeout: Optional[float] = None,
+        consistency: Optional[Consistency] = None,
+    ) -> Exchange:
+        """Send the request of :meth:`fetch` on a connection of its own, and do not wait for its answer.
+
+        With ``index`` the body has the ``timeout`` for itself: nobody knows when it will come.
+        """
+        seconds = self.timeout if timeout is None else timeout
+        target, wait = self._health(service, index, wait, consistency)
+        self._in_this_process()
+        return Exchange(
+            self._kept,
+            url=self.url,
+            target=self._prefix + target,
+            headers=self._headers,
+            wait=wait,
+            timeout=seconds,
+            accept=partial(self._accept, seconds=seconds),
+        )
+
     def services(self) -> List[str]:
         """The names of all services that the token may see, sorted. Raises what :meth:`fetch` raises."""
-        response = self._ask("/v1/catalog/services", {}, self.timeout, None)
+        response = self._open("GET", self._target("/v1/catalog/services", {}, None), None, self.timeout)
         try:
             body = b"".join(self._read(response, self.timeout))
         finally:
@@ -241,19 +264,29 @@ class ConsulRegistry:
     def close(self) -> None:
         """Close the connections that are not in use."""
         self._pool.close()
+        self._kept.close()
 
     # -- one exchange ------------------------------------------------------------------------------------------
 
-    def _ask(
-        self, path: str, query: Dict[str, str], seconds: float, consistency: Optional[Consistency]
-    ) -> urllib3.BaseHTTPResponse:
-        """Ask the catalog; the head of an answer that Consul itself does not doubt."""
+    def _health(
+        self, service: str, index: Optional[int], wait: Optional[float], consistency: Optional[Consistency]
+    ) -> Tuple[str, Optional[float]]:
+        """The path and query for a service's nodes, and for how long the answer waits; ``None``: not at all."""
+        query: Dict[str, str] = {}
+        if index:
+            wait = 55.0 if wait is None else wait
+            query = {"index": str(index), "wait": f"{max(1, round(wait * 1000))}ms"}
+        path = "/v1/health/service/" + quote(checked_name(service), safe="")
+        return self._target(path, query, consistency), wait if index else None
+
+    def _target(self, path: str, query: Dict[str, str], consistency: Optional[Consistency]) -> str:
+        """A path of the catalog, with the query that it is asked with."""
         mode = self.consistency if consistency is None else _consistency(consistency)
         if mode != "default":
             query[mode] = ""
         if self.datacenter:
             query["dc"] = self.datacenter
-        return self._open("GET", path + ("?" + urlencode(query) if query else ""), None, seconds)
+        return path + ("?" + urlencode(query) if query else "")
 
     def _exchange(self, method: str, path: str, body: Optional[bytes] = None, *, timeout: float) -> bytes:
         """Speak to the agent itself; the whole body of a 200."""
@@ -265,10 +298,7 @@ class ConsulRegistry:
 
     def _open(self, method: str, target: str, body: Optional[bytes], seconds: float) -> urllib3.BaseHTTPResponse:
         """Send one request and read the head of its answer: a 200."""
-        if self._pid != os.getpid():
-            # After a fork the connections are the parent's: its answers and this process's would be mixed up.
-            self._pool, self._prefix = self._connect()
-            self._pid = os.getpid()
+        self._in_this_process()
         with failures(self.url, seconds, answered=False):
             response = self._pool.urlopen(
                 method,
@@ -282,13 +312,32 @@ class ConsulRegistry:
                 decode_content=False,
             )
         try:
-            if response.status != 200:
-                refuse(response, self.url)
-            self._doubts(response)
+            self._check(response)
         except BaseException:
             _abandon(response)
             raise
         return response
+
+    def _renew(self) -> None:
+        self._pool, self._prefix = self._connect()
+        self._kept = Kept(self._pool)
+        self._pid = os.getpid()
+
+    def _in_this_process(self) -> None:
+        """After a fork the connections are the parent's: its answers and this process's would be mixed up."""
+        if self._pid != os.getpid():
+            self._renew()
+
+    def _accept(self, response: urllib3.BaseHTTPResponse, seconds: float) -> Answer:
+        """The head of an answer that came to an exchange."""
+        self._check(response)
+        return Answer(self._read(response, seconds), index=_index(response))
+
+    def _check(self, response: urllib3.BaseHTTPResponse) -> None:
+        """Raise, unless it is an answer, and one that Consul itself does not doubt."""
+        if response.status != 200:
+            refuse(response, self.url)
+        self._doubts(response)
 
     def _read(self, response: urllib3.BaseHTTPResponse, seconds: float) -> Iterator[BytesLike]:
         """The body's bytes; ends only when the body did."""

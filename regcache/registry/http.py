@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-__all__ = ["Certificate", "make_pool"]
+__all__ = ["Certificate", "Pool", "make_pool"]
 
 #: A file with certificate and key, or (certificate, key), as in ``requests``.
 Certificate = Union[str, Tuple[str, str]]
@@ -50,7 +50,26 @@ class _Socket(_Deadline, socket.socket):
 
 
 class _TLSSocket(_Deadline, ssl.SSLSocket):
-    pass
+    _ahead = b""
+
+    def arrived(self) -> bool:
+        """Is there something of an answer? What can be read may be TLS's own (a ticket for later sessions)."""
+        if not self._ahead:
+            super(_Deadline, self).settimeout(0.0)
+            try:
+                self._ahead = super().recv(1)
+            except ssl.SSLWantReadError:
+                return False
+            except OSError:
+                pass  # whoever reads the answer meets it again
+        return True
+
+    def recv_into(self, buffer: Any, *args: Any, **kwargs: Any) -> int:
+        if self._ahead:
+            memoryview(buffer).cast("B")[:1] = self._ahead
+            self._ahead = b""
+            return 1
+        return super().recv_into(buffer, *args, **kwargs)
 
 
 def _with_deadline(plain: socket.socket) -> _Socket:
@@ -80,15 +99,23 @@ class _TLSConnection(HTTPSConnection):
     response_class = _Response
 
 
-class _Pool(urllib3.HTTPConnectionPool):
+class Pool(urllib3.HTTPConnectionPool):
+    """Connections to one server."""
+
+    def connection(self) -> HTTPConnection:
+        """A new one, which is not the pool's: it connects when it is used, and its user closes it."""
+        return self._new_conn()  # type: ignore[return-value]
+
+
+class _Pool(Pool):
     ConnectionCls = _Connection
 
 
-class _TLSPool(urllib3.HTTPSConnectionPool):
+class _TLSPool(urllib3.HTTPSConnectionPool, Pool):
     ConnectionCls = _TLSConnection
 
 
-def _unix_pool(path: str) -> urllib3.HTTPConnectionPool:
+def _unix_pool(path: str) -> Pool:
     class UnixConnection(HTTPConnection):
         response_class = _Response
 
@@ -103,7 +130,7 @@ def _unix_pool(path: str) -> urllib3.HTTPConnectionPool:
                 raise urllib3.exceptions.NewConnectionError(self, str(error)) from error
             return made
 
-    class UnixPool(urllib3.HTTPConnectionPool):
+    class UnixPool(Pool):
         ConnectionCls = UnixConnection
 
     # The host is only what the Host header says.
@@ -126,9 +153,7 @@ def _context(verify: Union[bool, str], cert: Optional[Certificate]) -> ssl.SSLCo
     return context
 
 
-def make_pool(
-    url: str, *, verify: Union[bool, str] = True, cert: Optional[Certificate] = None
-) -> Tuple[urllib3.HTTPConnectionPool, str]:
+def make_pool(url: str, *, verify: Union[bool, str] = True, cert: Optional[Certificate] = None) -> Tuple[Pool, str]:
     """Connections to one server and to no other, and the path that its URLs begin with (without a last slash).
 
     Args:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
-from typing import TYPE_CHECKING, Dict, Iterable, List, Literal, Optional, Tuple, Union, overload
+import weakref
+from typing import TYPE_CHECKING, Callable, Dict, Iterable, List, Literal, Optional, Set, Tuple, Union, overload
 
 from ..errors import Unavailable
 from ..model import Record, Service
@@ -35,6 +37,11 @@ class MemoryRegistry:
         #: service -> node's ID -> the entry of the body. Under ``_changed``, as everything here.
         self._entries: Dict[str, Dict[str, bytes]] = {}
         self._bodies: Dict[str, bytes] = {}
+        #: service -> the index of its last change.
+        self._changes: Dict[str, int] = {}
+        #: service -> those who wait for its next one.
+        self._begun: Dict[str, "Set[_Begun]"] = {}
+        _registries.add(self)
 
     def __repr__(self) -> str:
         return f"<MemoryRegistry: {len(self.services())} services, index {self._index}>"
@@ -96,7 +103,8 @@ class MemoryRegistry:
         with self._changed:
             self._bodies.pop(name, None)
             self._entries.setdefault(name, {}).update(entries)
-            self._change()
+            begun = self._change(name)
+        _wake(begun)
         if not keep:
             return None
         return Registration(_Kept(self, service), list(entries), about=name, interval=None, at_exit=at_exit)
@@ -110,19 +118,25 @@ class MemoryRegistry:
             else:
                 gone = [node.id for node in service.nodes]
                 names = [service.name] if service.name in self._entries else []
+            changed = []
             for name in names:
+                held = len(self._entries[name])
                 for node_id in gone:
                     self._entries[name].pop(node_id, None)
+                if len(self._entries[name]) < held:
+                    changed.append(name)
                 if not self._entries[name]:
                     del self._entries[name]
-            self._change()
+            begun = self._change(*changed)
+        _wake(begun)
 
     def put(self, service: str, body: bytes) -> None:
         """Answer with this body, as it is, in place of whatever is known of the service."""
         with self._changed:
             self._entries.pop(checked_name(service), None)
             self._bodies[service] = bytes(body)
-            self._change()
+            begun = self._change(service)
+        _wake(begun)
 
     def fetch(
         self,
@@ -147,6 +161,18 @@ class MemoryRegistry:
                 body = b"[" + b",".join(self._entries.get(service, {}).values()) + b"]"
             return Answer(pieces(body), index=self._index)
 
+    def begin(
+        self,
+        service: str,
+        *,
+        index: Optional[int] = None,
+        wait: Optional[float] = None,
+        timeout: Optional[float] = None,
+        consistency: Optional[Consistency] = None,
+    ) -> "_Begun":
+        """:meth:`fetch` without a thread that waits: it is ready when this service (:meth:`fetch`: any) changes."""
+        return _Begun(self, checked_name(service), index, consistency)
+
     def services(self) -> List[str]:
         """The names of all services, sorted."""
         with self._changed:
@@ -157,10 +183,94 @@ class MemoryRegistry:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+            begun = [one for those in self._begun.values() for one in those]
+        _wake(begun)
 
-    def _change(self) -> None:
+    def _change(self, *names: str) -> "List[_Begun]":
+        """Those who wait for it, to be woken when the lock is free."""
         self._index += 1
+        self._changes.update(dict.fromkeys(names, self._index))
         self._changed.notify_all()
+        return [one for name in names for one in self._begun.get(name, ())]
+
+    def _wait_for(self, begun: "_Begun") -> bool:
+        """Is it ready? If not it will be woken."""
+        with self._changed:
+            if self._closed or self._changes.get(begun.service, 0) > begun.index:
+                return True
+            self._begun.setdefault(begun.service, set()).add(begun)
+            return False
+
+    def _forget(self, begun: "_Begun") -> None:
+        with self._changed:
+            those = self._begun.get(begun.service, set())
+            those.discard(begun)
+            if not those:
+                self._begun.pop(begun.service, None)
+
+    def _forked(self) -> None:
+        self._changed = threading.Condition()
+        self._begun = {}
+
+
+_registries: "weakref.WeakSet[MemoryRegistry]" = weakref.WeakSet()
+
+
+def _forked_all() -> None:
+    # Another thread of the parent may have held the lock.
+    for registry in list(_registries):
+        registry._forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked_all)
+
+
+class _Begun:
+    """A :class:`~regcache.registry.base.Pending` of this registry."""
+
+    def __init__(
+        self, registry: MemoryRegistry, service: str, index: Optional[int], consistency: Optional[Consistency]
+    ) -> None:
+        self._registry = registry
+        self.service = service
+        # Without an index it is ready at once; so it is with one that nothing can be before.
+        self.index = index or -1
+        self._consistency = consistency
+        self._callbacks: List[Callable[[], object]] = []
+
+    def fileno(self) -> None:
+        """There is none."""
+
+    def ready(self) -> bool:
+        """Whatever is asked for is there."""
+        return True
+
+    def on_ready(self, callback: Callable[[], object]) -> None:
+        self._callbacks.append(callback)
+        if self._registry._wait_for(self):
+            self.wake()
+
+    def answer(self) -> Answer:
+        self.close()
+        return self._registry.fetch(self.service, consistency=self._consistency)
+
+    def close(self) -> None:
+        self._registry._forget(self)
+
+    def wake(self) -> None:
+        # Only item of a list: whoever gets it calls it.
+        while self._callbacks:
+            try:
+                callback = self._callbacks.pop()
+            except IndexError:
+                return
+            callback()
+
+
+def _wake(begun: "List[_Begun]") -> None:
+    for one in begun:
+        one.wake()
 
 
 class _Kept:

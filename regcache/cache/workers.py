@@ -1,0 +1,196 @@
+"""A few threads that do what may take long: connecting, reading, decoding, telling.
+
+Their number is bounded, whatever there is to do. One that is busy for too long is no longer counted, so that
+another may take its place; when it comes back after all, it ends or is counted again.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from typing import Callable, Deque, List, Optional, Set
+
+from .loop import Call
+
+__all__ = ["Job", "Workers"]
+
+#: Seconds without work after which a thread ends.
+IDLE = 10.0
+#: Seconds after which a busy thread is no longer counted. Decoding 100 MB takes 0.3 s.
+PATIENCE = 2.0
+
+
+class Job:
+    """One piece of work."""
+
+    __slots__ = ("call", "ended", "overdue", "started")
+
+    def __init__(self, call: Call) -> None:
+        self.call: Optional[Call] = call
+        #: When a thread took it; ``None`` before.
+        self.started: Optional[float] = None
+        self.ended = False
+        #: Its thread is not counted.
+        self.overdue = False
+
+    @property
+    def running(self) -> bool:
+        """A thread has begun it, and has not come back."""
+        return self.started is not None and not self.ended
+
+
+class Workers:
+    """At most ``most`` threads that are counted, and as many again that are not.
+
+    Args:
+        name: of the threads; a number is added.
+        clock: seconds, rising.
+        log: for what a piece of work raises.
+    """
+
+    def __init__(self, most: int, name: str, *, clock: Callable[[], float], log: logging.Logger) -> None:
+        self._most = most
+        self._name = name
+        self._clock = clock
+        self._log = log
+        self._started = 0
+        self._changed = threading.Condition()
+        # Under the condition's lock:
+        self._urgent: Deque[Job] = deque()
+        self._others: Deque[Job] = deque()
+        self._running: Set[Job] = set()
+        self._overdue = 0
+        self._threads: Set[threading.Thread] = set()
+        self._closing = False
+
+    @property
+    def threads(self) -> List[threading.Thread]:
+        """Those that are alive."""
+        with self._changed:
+            return list(self._threads)
+
+    @property
+    def stuck(self) -> bool:
+        """Are all threads that there may be busy for too long?"""
+        with self._changed:
+            return self._overdue >= 2 * self._most
+
+    def submit(self, call: Call, *, urgent: bool = False) -> Job:
+        """Do this soon; what is urgent before everything else.
+
+        Raises:
+            RuntimeError: there is no thread, and none can be started.
+        """
+        job = Job(call)
+        with self._changed:
+            queue = self._urgent if urgent else self._others
+            queue.append(job)
+            try:
+                self._share()
+            except RuntimeError:
+                if not self._threads:
+                    queue.pop()
+                    raise
+        return job
+
+    def look(self) -> bool:
+        """Count the threads again. To be called now and then, while it returns True: there is work.
+
+        Never raises: where no thread can be started the next look tries again.
+        """
+        with self._changed:
+            late = self._clock() - PATIENCE
+            for job in self._running:
+                if not job.overdue and job.started is not None and job.started <= late:
+                    job.overdue = True
+                    self._overdue += 1
+            try:
+                self._share()
+            except RuntimeError:
+                pass
+            return bool(self._running or self._urgent or self._others)
+
+    def close(self) -> List[threading.Thread]:
+        """End the threads when all work is done; those that there are, to be joined.
+
+        Work that comes later is done by another thread, which ends after it.
+        """
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+            return list(self._threads)
+
+    def _share(self) -> None:
+        """Wake or start whom the waiting work needs."""
+        waiting = len(self._urgent) + len(self._others)
+        if not waiting:
+            return
+        self._changed.notify(waiting)
+        # Those that are not at work will take some: they wait, have just been started, or are coming back.
+        missing = waiting - (len(self._threads) - len(self._running))
+        while missing > 0 and self._counted() < self._most and len(self._threads) < 2 * self._most:
+            self._started += 1
+            name = f"{self._name}-{self._started}"
+            thread = threading.Thread(target=self._run, name=name, daemon=True)
+            self._threads.add(thread)
+            try:
+                thread.start()
+            except BaseException:
+                self._threads.discard(thread)
+                raise
+            missing -= 1
+
+    def _counted(self) -> int:
+        return len(self._threads) - self._overdue
+
+    # -- the threads -----------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        job: Optional[Job] = None
+        try:
+            while True:
+                job = self._next(job)
+                if job is None:
+                    return
+                call, job.call = job.call, None
+                assert call is not None
+                try:
+                    call()
+                except BaseException:
+                    self._log.exception("regcache: an error in the background")
+                del call
+        except BaseException as error:
+            # Somebody threw an exception into the thread.
+            with self._changed:
+                self._threads.discard(threading.current_thread())
+                if job is not None:
+                    self._end(job)
+                self._share()
+            self._log.error("regcache: a refreshing thread died and was replaced: %r", error)
+
+    def _next(self, before: Optional[Job]) -> Optional[Job]:
+        """The next piece of work after this one; ``None``: the thread is to end, and is no longer listed."""
+        with self._changed:
+            if before is not None:
+                self._end(before)
+            if self._counted() <= self._most:
+                while not self._urgent and not self._others and not self._closing:
+                    if not self._changed.wait(IDLE):
+                        break
+                queue = self._urgent or self._others
+                if queue:
+                    job = queue.popleft()
+                    job.started = self._clock()
+                    self._running.add(job)
+                    return job
+            self._threads.discard(threading.current_thread())
+            return None
+
+    def _end(self, job: Job) -> None:
+        if job.ended:
+            return
+        job.ended = True
+        self._running.discard(job)
+        if job.overdue:
+            self._overdue -= 1
