@@ -9,7 +9,7 @@ from functools import partial
 from typing import Callable, List
 
 from .loop import Call, Loop, Timer
-from .workers import Job, Workers
+from .workers import Job, Rank, Workers
 
 __all__ = ["Background"]
 
@@ -58,35 +58,39 @@ class Background:
         """Do now what a timer is for, on a worker."""
         self.deliver(partial(_fire, timer))
 
-    def work(self, call: Callable[[], object], *, urgent: bool) -> Job:
+    def work(self, call: Call, rank: Rank) -> Job:
         """Do this on a worker.
 
         Raises:
             RuntimeError: there is none, and none can be started.
         """
-        job = self.workers.submit(call, urgent=urgent)
+        job = self.workers.submit(call, rank)
         if not self._looking:
             self._looking = True
             self.at(self._clock() + LOOK, self._look)
         return job
 
-    def deliver(self, call: Callable[[], object]) -> None:
-        """Do this on a worker, as soon as possible; if they all hang, here."""
-        if not self.workers.stuck:
-            try:
-                self.work(call, urgent=True)
-                return
-            except RuntimeError:
-                pass  # no thread to be had
+    def deliver(self, call: Call) -> None:
+        """Do this on a worker, before everything else; if they all hang, here."""
         try:
-            call()
-        except Exception:
-            self._log.exception("regcache: an error in the background")
+            self.work(call, Rank.TELL)
+        except RuntimeError:
+            self._now(call)
 
     def _look(self) -> None:
         self._looking = self.workers.look()
         if self._looking:
             self.at(self._clock() + LOOK, self._look)
+        for job in self.workers.untold():
+            if job.call is not None:
+                self._now(job.call)
+
+    def _now(self, call: Call) -> None:
+        """On the wrong thread, rather than never."""
+        try:
+            call()
+        except Exception:
+            self._log.exception("regcache: an error in the background")
 
 
 def _fire(timer: Timer) -> None:

@@ -22,7 +22,7 @@ from .background import Background
 from .load import Load, Outcome
 from .loop import Call, Timer
 from .places import Places, Turn
-from .workers import Job
+from .workers import Job, Rank
 
 if TYPE_CHECKING:
     from ..codec import Snapshot
@@ -280,9 +280,8 @@ class Refresher:
 
     def _late(self, load: Load, seconds: float) -> None:
         job = load.job
-        self._end(
-            load, Timeout(f"{self._asking.registry!r} did not answer about {load.service!r} within {seconds:g} s")
-        )
+        text = f"{self._asking.registry!r} did not answer about {load.service!r} within {seconds:g} s"
+        self._end(load, Timeout(text))
         if job is not None and job.running:
             self._background.at(self._clock() + GRACE, partial(self._report, load.service, job))
 
@@ -309,7 +308,7 @@ class Refresher:
 
     def _work(self, load: Load, call: Call) -> None:
         try:
-            load.job = self._background.work(call, urgent=load.urgent)
+            load.job = self._background.work(call, Rank.URGENT if load.urgent else Rank.OTHER)
         except RuntimeError as error:
             self._end(load, Unavailable(f"{load.service!r} cannot be asked for: {error}"))
 

@@ -6,19 +6,29 @@ another may take its place; when it comes back after all, it ends or is counted 
 
 from __future__ import annotations
 
+import enum
 import logging
 import threading
 from collections import deque
-from typing import Callable, Deque, List, Optional, Set
+from typing import Callable, Deque, Dict, List, Optional, Set
 
 from .loop import Call
 
-__all__ = ["Job", "Workers"]
+__all__ = ["Job", "Rank", "Workers"]
 
-#: Seconds without work after which a thread ends.
-IDLE = 10.0
+#: Seconds without work after which a thread ends: longer than a blocking query, so that its answer finds a thread.
+IDLE = 75.0
 #: Seconds after which a busy thread is no longer counted. Decoding 100 MB takes 0.3 s.
 PATIENCE = 2.0
+
+
+class Rank(enum.Enum):
+    """What goes first."""
+
+    #: Somebody is told something; it has to be done, whatever happens.
+    TELL = 0
+    URGENT = 1
+    OTHER = 2
 
 
 class Job:
@@ -57,8 +67,7 @@ class Workers:
         self._started = 0
         self._changed = threading.Condition()
         # Under the condition's lock:
-        self._urgent: Deque[Job] = deque()
-        self._others: Deque[Job] = deque()
+        self._queues: Dict[Rank, Deque[Job]] = {rank: deque() for rank in Rank}
         self._running: Set[Job] = set()
         self._overdue = 0
         self._threads: Set[threading.Thread] = set()
@@ -70,21 +79,15 @@ class Workers:
         with self._changed:
             return list(self._threads)
 
-    @property
-    def stuck(self) -> bool:
-        """Are all threads that there may be busy for too long?"""
-        with self._changed:
-            return self._overdue >= 2 * self._most
-
-    def submit(self, call: Call, *, urgent: bool = False) -> Job:
-        """Do this soon; what is urgent before everything else.
+    def submit(self, call: Call, rank: Rank = Rank.OTHER) -> Job:
+        """Do this soon.
 
         Raises:
             RuntimeError: there is no thread, and none can be started.
         """
         job = Job(call)
         with self._changed:
-            queue = self._urgent if urgent else self._others
+            queue = self._queues[rank]
             queue.append(job)
             try:
                 self._share()
@@ -109,7 +112,16 @@ class Workers:
                 self._share()
             except RuntimeError:
                 pass
-            return bool(self._running or self._urgent or self._others)
+            return bool(self._running or self._waiting())
+
+    def untold(self) -> List[Job]:
+        """What somebody has to be told, if there is no thread that might do it: for the caller to do."""
+        with self._changed:
+            if self._overdue < 2 * self._most:
+                return []
+            jobs = list(self._queues[Rank.TELL])
+            self._queues[Rank.TELL].clear()
+            return jobs
 
     def close(self) -> List[threading.Thread]:
         """End the threads when all work is done; those that there are, to be joined.
@@ -123,7 +135,7 @@ class Workers:
 
     def _share(self) -> None:
         """Wake or start whom the waiting work needs."""
-        waiting = len(self._urgent) + len(self._others)
+        waiting = self._waiting()
         if not waiting:
             return
         self._changed.notify(waiting)
@@ -140,6 +152,9 @@ class Workers:
                 self._threads.discard(thread)
                 raise
             missing -= 1
+
+    def _waiting(self) -> int:
+        return sum(map(len, self._queues.values()))
 
     def _counted(self) -> int:
         return len(self._threads) - self._overdue
@@ -175,15 +190,15 @@ class Workers:
             if before is not None:
                 self._end(before)
             if self._counted() <= self._most:
-                while not self._urgent and not self._others and not self._closing:
+                while not self._waiting() and not self._closing:
                     if not self._changed.wait(IDLE):
                         break
-                queue = self._urgent or self._others
-                if queue:
-                    job = queue.popleft()
-                    job.started = self._clock()
-                    self._running.add(job)
-                    return job
+                for queue in self._queues.values():
+                    if queue:
+                        job = queue.popleft()
+                        job.started = self._clock()
+                        self._running.add(job)
+                        return job
             self._threads.discard(threading.current_thread())
             return None
 
