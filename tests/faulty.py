@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from typing import Callable, Dict, List, Optional, Union
@@ -58,6 +59,9 @@ class FaultyServer:
         self._threads[0].join(10)
         self._listening.close()
         for connection in self._open:
+            # Closing alone does not wake a thread that waits in recv().
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
             connection.close()
         for thread in self._threads[1:]:
             thread.join(10)

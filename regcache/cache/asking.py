@@ -95,9 +95,11 @@ def _drain(answer: "Answer") -> None:
 
 def _forget_frames(error: BaseException) -> None:
     """An error is kept for as long as a service fails; the frames that it came through hold sockets and bodies."""
+    seen: List[BaseException] = []
     left: List[Optional[BaseException]] = [error]
     while left:
         one = left.pop()
-        if one is not None and one.__traceback__ is not None:
+        if one is not None and one not in seen:
             one.__traceback__ = None
+            seen.append(one)
             left += (one.__cause__, one.__context__)

@@ -50,7 +50,7 @@ class Places(Generic[T]):
         self._most = most
         self._blocking = most - max(1, most // 4) if blocking is None else blocking
         # Beside the places of those who wait, so many connections may be held by the agent alone.
-        self._spare = most // 3
+        self._spare = max(1, most // 3)
         self._urgent: Deque[Turn[T]] = deque()
         self._plain: Deque[Turn[T]] = deque()
         self._queue: Deque[Turn[T]] = deque()
