@@ -57,7 +57,7 @@ class Load:
         "wait",
     )
 
-    def __init__(self, service: str, done: Callable[[Outcome], object], cancel: Callable[["Load"], None]) -> None:
+    def __init__(self, service: str, done: Callable[[Outcome], object], cancel: Callable[["Load"], object]) -> None:
         self._cancel = cancel
         # Whoever takes it calls it. Taking the only item of a list succeeds once, on every build, without a lock
         # that a fork could leave locked.

@@ -85,6 +85,19 @@ class Loop:
             else:
                 self._poke()
 
+    def pass_on(self, call: Call) -> bool:
+        """Let the thread do this soon, if there is one. From any thread.
+
+        Returns:
+            Will it be done?
+        """
+        with self._lock:
+            if self._thread is None:
+                return False
+            self._calls.append(call)
+            self._poke()
+            return True
+
     def close(self) -> Optional[threading.Thread]:
         """End the thread when it has done what was posted; times that have not come are forgotten.
 

@@ -123,7 +123,7 @@ class Refresher:
         Raises:
             Unavailable: there is no thread to be had.
         """
-        load = Load(service, done, self._cancelled)
+        load = Load(service, done, lambda load: self._loop.pass_on(partial(self._drop, load)))
         load.index, load.previous, load.consistency, load.urgent = index or None, previous, consistency, urgent
         if load.index is not None:
             load.wait = 55.0 if wait is None else wait
@@ -152,16 +152,14 @@ class Refresher:
 
     def wake(self) -> None:
         """Look at the clock: for one that jumps, as tests have."""
-        if self._loop.thread is not None:
-            self._loop.post(_nothing)
+        self._loop.pass_on(_nothing)
 
     def close(self, timeout: float = 5.0) -> None:
         """Fail what is in flight, and end the threads; wait for them at most ``timeout`` seconds."""
         if self._closed:
             return
         self._closed = True
-        if self._loop.thread is not None:
-            self._loop.post(self._fail_all)
+        self._loop.pass_on(self._fail_all)
         self._background.close(timeout)
 
     # -- on the loop's thread --------------------------------------------------------------------------------------
@@ -218,7 +216,7 @@ class Refresher:
         self._places.unbind()
         if turn.blocking:
             load.nap = self._background.at(load.sent + turn.wait, ready)
-        pending.on_ready(partial(self._post, ready))
+        pending.on_ready(partial(self._loop.pass_on, ready))
 
     def _ready(self, load: Load, turn: "Turn[Load]") -> None:
         """Something of the answer is there."""
@@ -332,10 +330,8 @@ class Refresher:
         except BaseException as error:
             self._finish(load, self._asking.failed(load, error))
             return
-        if self._closed:
+        if not self._loop.pass_on(partial(self._sent, load, turn, pending)):
             self._close(pending)
-        else:
-            self._loop.post(partial(self._sent, load, turn, pending))
 
     def _read(self, load: Load, turn: "Turn[Load]", pending: "Optional[Pending]") -> None:
         if load.over:
@@ -345,25 +341,15 @@ class Refresher:
         except BaseException as error:
             outcome = self._asking.failed(load, error)
         if outcome is None:
-            self._post(partial(self._again, load, turn))
+            self._loop.pass_on(partial(self._again, load, turn))
         else:
             self._finish(load, outcome)
 
     def _finish(self, load: Load, outcome: Outcome) -> None:
         done = load.take()
-        self._post(partial(self._leave, load))
+        self._loop.pass_on(partial(self._leave, load))
         if done is not None:
             done(outcome)
-
-    # -- on any thread ---------------------------------------------------------------------------------------------
-
-    def _cancelled(self, load: Load) -> None:
-        self._post(partial(self._drop, load))
-
-    def _post(self, call: Call) -> None:
-        # When closed there is nothing left to be done on the loop.
-        if not self._closed:
-            self._loop.post(call)
 
     # -- in the child of a fork ------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 import pytest
 
-from regcache import Limits, LimitExceeded, Node, Service, Timeout, Unavailable
+from regcache import LimitExceeded, Limits, Node, Service, Timeout, Unavailable
 from regcache.cache.refresh import Load, Refresher
 from regcache.cache.workers import PATIENCE
 from regcache.registry import FileRegistry, MemoryRegistry

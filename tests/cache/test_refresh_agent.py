@@ -1,0 +1,230 @@
+"""The refresher against real agents: many services, few connections; agents that hang, die and come back."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import random
+import signal
+import statistics
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Optional
+
+import pytest
+
+from regcache import Timeout, Unavailable
+from regcache.cache.refresh import Outcome, Refresher
+from regcache.registry import ConsulRegistry
+from tests.cache.asked import Told, ask, threads_left
+from tests.consul import Agent, free_ports, running
+from tests.together import HANG
+
+MANY = 1000
+
+
+@pytest.fixture
+def refresh() -> Iterator[Callable[..., Refresher]]:
+    """Makes a refresher for an agent, and closes it."""
+    made: List[Any] = []
+
+    def make(agent: Agent, timeout: float = 10.0, **options: Any) -> Refresher:
+        registry = ConsulRegistry(agent.url, timeout=timeout)
+        made.append((registry, Refresher(registry, **options)))
+        return made[-1][1]  # type: ignore[no-any-return]
+
+    yield make
+    for registry, refresher in made:
+        refresher.close()
+        registry.close()
+    assert threads_left() == []
+
+
+def put(agent: Agent, service: str, number: int = 1, port: int = 80) -> None:
+    body = {"ID": f"{service}-{number}", "Service": service, "Port": port, "Tags": [f"tag-{number}"]}
+    agent.api("PUT", "/v1/catalog/register", {"Node": f"{service}-node", "Address": "10.0.0.1", "Service": body})
+
+
+def take(agent: Agent, service: str, number: int = 1) -> None:
+    gone = {"Node": f"{service}-node", "ServiceID": f"{service}-{number}"}
+    agent.api("PUT", "/v1/catalog/deregister", gone)
+
+
+def connections(agent: Agent) -> Optional[int]:
+    """How many this machine has to the agent, where the system tells."""
+    try:
+        lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+    except OSError:
+        return None
+    ends = [line.split()[1:4] for line in lines]
+    return sum(remote.endswith(f":{agent.port:04X}") and state == "01" for _, remote, state in ends)
+
+
+class Watcher:
+    """What an entry of a cache does with a refresher: one blocking load after the other."""
+
+    def __init__(self, refresher: Refresher, service: str) -> None:
+        self._refresher = refresher
+        self._service = service
+        self.changed = threading.Event()
+        self.errors: List[Any] = []
+        self.load(None, None)
+
+    def load(self, index: Optional[int], snapshot: Any) -> None:
+        def done(outcome: Outcome) -> None:
+            if outcome.error is not None:
+                self.errors.append(outcome.error)
+                return
+            if not outcome.unchanged:
+                self.changed.set()
+            self.load(outcome.index, snapshot if outcome.unchanged else outcome.snapshot)
+
+        self._refresher.load(self._service, done, index=index, wait=55, previous=snapshot)
+
+
+def test_a_thousand_services(refresh: Any, consul_program: str, tmp_path: Path) -> None:
+    """Few connections, few threads; a change in any of them is noticed, and a cold caller does not wait for them."""
+    with running(consul_program, tmp_path, "-dev") as agent:
+        names = [f"service-{number}" for number in range(MANY)]
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda name: put(agent, name), names))
+        refresher = refresh(agent)
+        watchers = {name: Watcher(refresher, name) for name in names}
+        for watcher in watchers.values():
+            assert watcher.changed.wait(HANG)
+        for watcher in watchers.values():
+            watcher.changed.clear()
+        changed = random.sample(names, 50)
+        for name in changed:
+            put(agent, name, 2)
+        began = time.monotonic()
+        assert ask(refresher, names[0], urgent=True).snapshot is not None
+        assert time.monotonic() - began < 1.0
+        most = 0
+        for name in changed:
+            while not watchers[name].changed.wait(0.1):
+                most = max(most, connections(agent) or 0)
+                assert time.monotonic() - began < HANG, f"the change in {name} was not noticed"
+        assert len(refresher.threads) <= 5
+        assert most <= 128
+        for name, watcher in watchers.items():
+            assert watcher.changed.is_set() == (name in changed), name
+            assert watcher.errors == []
+
+
+def bare(agent: Agent, service: str, index: int, sent: threading.Event) -> float:
+    """When a blocking query has its whole body, with nothing around it."""
+    connection = http.client.HTTPConnection(agent.host, agent.port, timeout=HANG)
+    connection.request("GET", f"/v1/health/service/{service}?index={index}&wait=30s&stale")
+    sent.set()
+    connection.getresponse().read()
+    at = time.perf_counter()
+    connection.close()
+    return at
+
+
+@pytest.mark.parametrize("nodes", [3, 1000])
+def test_a_change_is_told_of_as_soon_as_its_body_is_there(
+    refresh: Any, consul_agent: Agent, service_name: str, nodes: int
+) -> None:
+    """In turn: a bare blocking query, and the refresher's, to the snapshot."""
+    names = range(1, nodes + 1)
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda number: put(consul_agent, service_name, number), names))
+    refresher = refresh(consul_agent)
+    times: Dict[str, List[float]] = {"bare": [], "ours": []}
+    held = ask(refresher, service_name)
+    for round_ in range(20):
+        way = ("bare", "ours")[round_ // 2 % 2]
+        sent = threading.Event()
+        told = Told()
+        at: List[float] = []
+        if way == "bare":
+            thread = threading.Thread(target=lambda e=sent: at.append(bare(consul_agent, service_name, held.index, e)))
+            thread.start()
+            assert sent.wait(HANG)
+        else:
+
+            def done(outcome: Outcome) -> None:
+                at.append(time.perf_counter())
+                told(outcome)
+
+            refresher.load(service_name, done, index=held.index, wait=30, previous=held.snapshot)
+        time.sleep(0.05)  # both are waiting in the agent; if not, both are only faster
+        began = time.perf_counter()
+        (put if round_ % 2 else take)(consul_agent, service_name, 1)
+        if way == "bare":
+            thread.join(HANG)
+        else:
+            assert not told.next().unchanged
+        times[way].append(at[0] - began)
+        held = ask(refresher, service_name, previous=held.snapshot)
+    consul_agent.deregister(service_name)
+    ours, plain = statistics.median(times["ours"]), statistics.median(times["bare"])
+    print(f"{nodes} nodes: bare {plain * 1000:.1f} ms, to the snapshot {ours * 1000:.1f} ms")
+    assert ours <= 1.5 * plain + 0.005
+
+
+def test_an_agent_that_is_stopped_and_goes_on(refresh: Any, consul_program: str, tmp_path: Path) -> None:
+    """It takes connections and answers nothing: every load ends at its deadline. Afterwards all is well at once."""
+    with running(consul_program, tmp_path, "-dev") as agent:
+        assert agent.process is not None
+        put(agent, "greeter")
+        refresher = refresh(agent, timeout=0.5)
+        index = ask(refresher, "greeter").index
+        blocked = Told()
+        refresher.load("greeter", blocked, index=index, wait=0.5)
+        agent.process.send_signal(signal.SIGSTOP)
+        try:
+            told = [Told() for _ in range(20)]
+            for one in told:
+                refresher.load("greeter", one, urgent=True)
+            for one in [*told, blocked]:
+                assert isinstance(one.next().error, Timeout)
+            assert len(refresher.threads) <= 5
+        finally:
+            agent.process.send_signal(signal.SIGCONT)
+        deadline = time.monotonic() + HANG
+        while ask(refresher, "greeter").snapshot is None:
+            assert time.monotonic() < deadline
+
+
+def test_an_agent_that_is_killed_and_comes_back_empty(refresh: Any, consul_program: str, tmp_path: Path) -> None:
+    ports = free_ports(3)
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    with running(consul_program, tmp_path / "first", "-dev", ports=ports) as agent:
+        assert agent.process is not None
+        put(agent, "greeter")
+        refresher = refresh(agent)
+        index = ask(refresher, "greeter").index
+        told = Told()
+        refresher.load("greeter", told, index=index, wait=55)
+        refresher.load("greeter", Told(), index=index, wait=55)
+        assert ask(refresher, "greeter").index == index
+        agent.process.kill()
+        assert isinstance(told.next().error, Unavailable)
+        agent.process.wait()
+        assert "cannot be reached" in str(ask(refresher, "greeter").error)
+    with running(consul_program, tmp_path / "second", "-dev", ports=ports):
+        outcome = ask(refresher, "greeter")
+        assert outcome.snapshot is not None and len(outcome.snapshot) == 0
+        assert ask(refresher, "greeter", index=outcome.index, wait=0.01).error is None
+
+
+def test_an_agent_that_shuts_down_says_nothing_new(refresh: Any, consul_program: str, tmp_path: Path) -> None:
+    """It answers the query with the index that it was asked with. That is not a turn that is over."""
+    with running(consul_program, tmp_path, "-dev") as agent:
+        assert agent.process is not None
+        put(agent, "greeter")
+        refresher = refresh(agent)
+        index = ask(refresher, "greeter").index
+        told = Told()
+        refresher.load("greeter", told, index=index, wait=55)
+        assert ask(refresher, "greeter").index == index
+        os.kill(agent.process.pid, signal.SIGTERM)
+        outcome = told.next()
+        assert outcome.unchanged or isinstance(outcome.error, Unavailable)
+        agent.process.wait(HANG)
