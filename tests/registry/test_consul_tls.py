@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import select
 import socket
 import ssl
 import subprocess
@@ -12,7 +14,9 @@ from typing import Any, Iterator
 import pytest
 
 from regcache import Timeout, Unavailable
+from regcache.cache.refresh import Refresher
 from regcache.registry import ConsulRegistry
+from tests.cache.asked import Told, ask
 from tests.consul import free_ports, running
 from tests.faulty import response
 from tests.together import HANG, Threads
@@ -96,3 +100,40 @@ def test_a_drip_ends_with_the_deadline(papers: Path) -> None:
                 b"".join(answer.chunks())
         assert 0.5 <= time.monotonic() - started < 5
         dripping.join()
+
+
+def test_what_tls_itself_sends_is_no_answer(secure_url: str, papers: Path) -> None:
+    """After the handshake the agent sends tickets for later sessions: the connection can be read from, for nothing."""
+    registry = ConsulRegistry(secure_url, **trusting(papers))
+    with registry.fetch("consul") as answer:
+        b"".join(answer.chunks())
+    pending = registry.begin("consul", index=answer.index, wait=0.5)
+    while True:
+        assert select.select([pending.fileno()], [], [], HANG)[0]
+        if pending.ready():
+            break
+    assert pending.ready()
+    with pending.answer() as later:
+        assert json.loads(b"".join(later.chunks()))[0]["Service"]["ID"] == "consul"
+    assert body_of(registry.begin("consul")).strip().startswith(b"[")
+    registry.close()
+
+
+def body_of(pending: Any) -> bytes:
+    with pending.answer() as answer:
+        return b"".join(answer.chunks())
+
+
+def test_a_watch_over_tls_holds_no_thread(secure_url: str, papers: Path) -> None:
+    registry = ConsulRegistry(secure_url, **trusting(papers))
+    refresher = Refresher(registry, workers=1)
+    index = ask(refresher, "consul").index
+    waiting = [Told() for _ in range(5)]
+    for told in waiting:
+        refresher.load("consul", told, index=index, wait=1.0)
+    assert ask(refresher, "consul", urgent=True).snapshot is not None
+    assert all(told.empty for told in waiting)
+    for told in waiting:
+        assert told.next().unchanged
+    refresher.close()
+    registry.close()
