@@ -5,6 +5,7 @@ Nothing that may take long runs on it; the workers are there for that.
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import itertools
 import logging
@@ -50,7 +51,8 @@ class Loop:
         self._name = name
         self._clock = clock
         self._log = log
-        self._lock = threading.Lock()
+        # It may be taken twice: the garbage collector runs whatever it finds, and that may end a request.
+        self._lock = threading.RLock()
         # Under the lock:
         self._calls: Deque[Call] = deque()
         self._thread: Optional[threading.Thread] = None
@@ -113,7 +115,8 @@ class Loop:
     def forget(self) -> None:
         """In the child of a fork: let go of the parent's descriptors. What they stand for is the parent's."""
         if self._selector is not None:
-            self._selector.close()
+            with contextlib.suppress(OSError):  # a kqueue is not there in a child
+                self._selector.close()
         for end in self._pair:
             end.close()
 
