@@ -7,7 +7,7 @@ the snapshot without ever waiting.
 from __future__ import annotations
 
 from . import codec
-from .cache import Cache, connect
+from .cache import Cache, Event, Guard, Status, connect
 from .codec import Decoder, Node, Snapshot, decode
 from .errors import (
     AccessDenied,
@@ -38,7 +38,9 @@ __all__ = [
     "DecodeWarning",
     "Decoder",
     "Endpoint",
+    "Event",
     "FileRegistry",
+    "Guard",
     "LimitExceeded",
     "Limits",
     "MemoryRegistry",
@@ -55,6 +57,7 @@ __all__ = [
     "Service",
     "Snapshot",
     "Stats",
+    "Status",
     "Timeout",
     "Unavailable",
     "Value",

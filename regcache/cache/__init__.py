@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from .cache import Cache
 from .connect import connect
-from .entry import State
+from .events import Event
+from .guard import Guard
+from .state import State
+from .status import HeldBack, Status
 
-__all__ = ["Cache", "State", "connect"]
+__all__ = ["Cache", "Event", "Guard", "HeldBack", "State", "Status", "connect"]

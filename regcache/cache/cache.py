@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import atexit
+import os
+import random as random_module
 import threading
 import time
-from typing import TYPE_CHECKING, Callable, Dict, Iterable, Optional, Union
+import weakref
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Optional, Union
 
-from ..errors import Unavailable
+from ..errors import RegcacheError, Unavailable
 from ..limits import Limits
 from ..registry import Registry
 from ..registry.base import checked_name
 from .entry import Entry
+from .events import Event, Notifier, logger
+from .guard import Guard
+from .refresh import Refresher
+from .settings import Settings
+from .state import State
+from .status import Status, ago, count
 
 if TYPE_CHECKING:
     from ..codec import Node, Snapshot
@@ -18,46 +31,100 @@ if TYPE_CHECKING:
 
 __all__ = ["Cache"]
 
+#: When there are so many services, those that never had nodes and have no selector are forgotten: names may come from
+#: requests of strangers.
+MANY = 1000
+
 
 class Cache:
-    """Snapshots of services, always at hand. May be shared by threads; a context manager.
+    """Snapshots of services, always at hand. May be shared by threads, tasks of asyncio, and forked processes.
+
+    Nothing is started before the first question. :meth:`close` ends what was; so does the end of a ``with`` or
+    ``async with``, the interpreter's end, and that of the last reference to the cache.
 
     Args:
         registry: whom to ask. It stays its maker's to close.
-        ttl: seconds for which an answer is fresh. After it the next caller starts a refresh in the background, and
-            goes on with what is held like everybody else.
+        watch: be told of changes, by one blocking query for each service; by default where the registry can
+            (:attr:`~regcache.registry.Registry.blocking`); one that cannot is never watched. Without it the registry is
+            asked again when an answer is two thirds of the ttl old and somebody wants it.
+        ttl: without a watch: seconds for which an answer is fresh.
+        wait: with a watch: seconds that a blocking query waits.
         limits: how much an answer may make us hold.
-        clock: seconds, rising; snapshots count their age by ``time.monotonic``.
+        guard: when an answer that takes nodes away is held back, and for how long; ``None``: ``Guard()`` with its
+            defaults. ``Guard.none()`` believes everything.
+        max_stale: seconds beyond which what is held counts as nothing, and callers get ``Unavailable`` if the registry
+            cannot be asked; ``None``: the last good snapshot is served for as long as it takes. A guard's doubts end
+            there too.
         cold_wait: seconds that a caller without a timeout waits for the first answer about a service.
+        idle: a service that nobody asked for in so many seconds is no longer watched; its snapshot is kept.
+        on_event: called with each :class:`~regcache.Event`, on a thread of the cache. It should be quick; what it
+            raises is logged.
+        workers: threads that read answers, whatever the number of services; there is one more that waits.
+        connections: requests that are open at the same time. An agent allows 200 for each address.
+        clock: seconds, rising; snapshots count their age by ``time.monotonic``.
+        random: floats from 0 to 1, for jitter.
         close_registry: close the registry with the cache.
+        refresher: asks the registry, in place of the cache's own.
     """
 
     def __init__(
         self,
         registry: Registry,
         *,
-        ttl: float = 30.0,
+        watch: Optional[bool] = None,
+        ttl: float = Settings.ttl,
+        wait: float = Settings.wait,
         limits: Limits = Limits(),
+        guard: Optional[Guard] = None,
+        max_stale: Optional[float] = None,
+        cold_wait: float = Settings.cold_wait,
+        idle: float = Settings.idle,
+        on_event: Optional[Callable[[Event], object]] = None,
+        workers: int = 4,
+        connections: int = 128,
         clock: Callable[[], float] = time.monotonic,
-        cold_wait: float = 3.2,
+        random: Callable[[], float] = random_module.random,
         close_registry: bool = False,
+        refresher: Optional[Refresher] = None,
     ) -> None:
-        if not ttl > 0:
-            raise ValueError(f"ttl must be more than 0 seconds, not {ttl!r}")
-        if not cold_wait >= 0:
-            raise ValueError(f"cold_wait must be at least 0 seconds, not {cold_wait!r}")
         self.registry = registry
-        self._ttl = ttl
-        self._limits = limits
+        self._settings = Settings(
+            watch=registry.blocking if watch is None else watch and registry.blocking,
+            ttl=ttl,
+            wait=wait,
+            cold_wait=cold_wait,
+            max_stale=max_stale,
+            idle=idle,
+        )
+        self._guard = Guard() if guard is None else guard
         self._clock = clock
-        self._cold_wait = cold_wait
-        self._close_registry = close_registry
+        self._random = random
+        self._notifier = Notifier(on_event, clock)
+        if refresher is None:
+            refresher = Refresher(
+                registry,
+                limits=limits,
+                workers=workers,
+                connections=connections,
+                clock=clock,
+                log=logger,
+                on_stuck=partial(_tell_stuck, self._notifier),
+            )
+        self._refresher = refresher
         self._lock = threading.Lock()
         self._entries: Dict[str, Entry] = {}
+        self._sweep_at = MANY
         self._closed = False
+        self._to_close = registry if close_registry else None
+        # Nothing that this holds refers to the cache.
+        self._forgotten = weakref.finalize(self, _end_elsewhere, self._entries, refresher, self._to_close)
+        self._forgotten.atexit = False
+        _caches.add(self)
 
     def __repr__(self) -> str:
-        return f"<Cache of {self.registry!r}: {len(self._entries)} services>"
+        return f"<Cache of {self.registry!r}: {count(len(self._entries), 'service')}>"
+
+    # -- snapshots -----------------------------------------------------------------------------------------------
 
     def get(self, service: str, timeout: Optional[float] = None) -> "Snapshot":
         """The newest snapshot of a service; it may be empty.
@@ -77,7 +144,32 @@ class Cache:
         entry = self._entries.get(service)
         if entry is None:
             entry = self._entry(service)
-        return entry.get(self._cold_wait if timeout is None else timeout)
+        return entry.get(self._settings.cold_wait if timeout is None else timeout)
+
+    async def get_async(self, service: str, timeout: Optional[float] = None) -> "Snapshot":
+        """:meth:`get` for a task of asyncio: the loop is never blocked, and a task that is cancelled while it waits
+        takes nothing away from the others."""
+        entry = self._entries.get(service)
+        if entry is None:
+            entry = self._entry(service)
+        return await entry.get_async(self._settings.cold_wait if timeout is None else timeout)
+
+    def warm(
+        self, services: Iterable[str], timeout: Optional[float] = None
+    ) -> "Dict[str, Union[Snapshot, RegcacheError]]":
+        """Load many services side by side; what each brought, or why it brought nothing, after ``timeout`` seconds
+        (``cold_wait``) at the latest. Requests that are late go on."""
+        until = time.monotonic() + (self._settings.cold_wait if timeout is None else timeout)
+        entries = {service: self._entry(service) for service in services}
+        for entry in entries.values():
+            entry.start()
+        loaded: "Dict[str, Union[Snapshot, RegcacheError]]" = {}
+        for service, entry in entries.items():
+            try:
+                loaded[service] = entry.get(until - time.monotonic())
+            except RegcacheError as error:
+                loaded[service] = error
+        return loaded
 
     def selector(
         self,
@@ -94,23 +186,58 @@ class Cache:
         from ..select import Selector  # the next room: the cache knows it only here, for the user's convenience
 
         entry = self._entry(service)
-        cold_wait = self._cold_wait
+        entry.pinned = True
+        # These refer to the cache, so that it lives for as long as its selectors.
         return Selector(
             service,
-            lambda timeout: entry.get(cold_wait if timeout is None else timeout),
+            lambda timeout: entry.get(self._settings.cold_wait if timeout is None else timeout),
+            get_async=lambda timeout: entry.get_async(self._settings.cold_wait if timeout is None else timeout),
             strategy=strategy,
             filters=filters,
         )
 
-    def close(self) -> None:
-        """Let go of everything. Later calls raise :class:`~regcache.Unavailable`; callers who wait are told now."""
+    # -- what is going on ----------------------------------------------------------------------------------------
+
+    def status(self, service: str) -> Status:
+        """What is served of a service, since when, and from where; what fails; what is held back, and why. Asks
+        nobody. As data, and by ``str()`` in words."""
+        entry = self._entries.get(service)
+        if entry is None:
+            state = State.CLOSED if self._closed else State.COLD
+            return Status.of_nothing(checked_name(service), state.value, repr(self.registry))
+        return entry.status()
+
+    def explain(self, snapshot: "Snapshot") -> str:
+        """Where a snapshot of this cache comes from, and why it is served, or no longer, in words."""
+        entry = self._entries.get(snapshot.service)
+        told = str(self.status(snapshot.service))
+        if entry is not None and entry.held() is snapshot:
+            return told
+        taken = "" if snapshot.age is None else f", taken {ago(snapshot.age)}"
+        nodes = count(len(snapshot), "node")
+        return f"a snapshot with {nodes} (index {snapshot.index}{taken}) that is not what is served; {told}"
+
+    def accept(self, service: str) -> bool:
+        """Believe the answer that is held back, now. Was there one?"""
+        entry = self._entries.get(service)
+        return entry is not None and entry.accept()
+
+    # -- life ----------------------------------------------------------------------------------------------------
+
+    def close(self, timeout: float = 5.0) -> None:
+        """End everything. Later calls raise :class:`~regcache.Unavailable`; callers who wait are told now.
+
+        Threads that are in the middle of a request are waited for, for ``timeout`` seconds at most. Those that hang
+        for longer end by themselves when their socket times out.
+        """
         with self._lock:
             self._closed = True
-            entries = list(self._entries.values())
-        for entry in entries:
-            entry.close()
-        if self._close_registry:
-            self.registry.close()
+        self._forgotten.detach()
+        _end(self._entries, self._refresher, self._to_close, timeout)
+
+    async def aclose(self, timeout: float = 5.0) -> None:
+        """:meth:`close` without blocking the loop."""
+        await asyncio.get_running_loop().run_in_executor(None, self.close, timeout)
 
     def __enter__(self) -> "Cache":
         return self
@@ -118,23 +245,81 @@ class Cache:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
+    async def __aenter__(self) -> "Cache":
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.aclose()
+
     def _entry(self, service: str) -> Entry:
         with self._lock:
             entry = self._entries.get(service)
             if entry is None:
                 if self._closed:
                     raise Unavailable(f"the cache is closed; {service!r} cannot be asked for")
-                entry = self._entries[checked_name(service)] = Entry(
+                checked_name(service)
+                if len(self._entries) >= self._sweep_at:
+                    self._sweep()
+                entry = self._entries[service] = Entry(
                     service,
-                    self.registry,
-                    ttl=self._ttl,
-                    limits=self._limits,
+                    self._refresher,
+                    settings=self._settings,
+                    guard=self._guard,
+                    timeout=getattr(self.registry, "timeout", 10.0),
+                    source=repr(self.registry),
+                    notify=self._notifier,
                     clock=self._clock,
-                    run=_in_background,
+                    random=self._random,
                 )
             return entry
 
+    def _sweep(self) -> None:
+        """Forget names that never had nodes. Callers who are just asking such an entry are still served by it."""
+        for service, entry in list(self._entries.items()):
+            if entry.forgettable():
+                del self._entries[service]
+                entry.rest()
+        self._sweep_at = max(MANY, 2 * len(self._entries))
 
-def _in_background(work: Callable[[], None]) -> None:
-    # Daemons, so that a registry that hangs does not keep the interpreter from leaving.
-    threading.Thread(target=work, name="regcache-refresh", daemon=True).start()
+    def _after_fork(self) -> None:
+        self._lock = threading.Lock()
+        self._notifier.renew()
+        for entry in self._entries.values():
+            entry.after_fork()
+
+
+def _end(entries: Dict[str, Entry], refresher: Refresher, registry: Optional[Registry], timeout: float = 5.0) -> None:
+    for entry in list(entries.values()):
+        entry.close()
+    refresher.close(timeout)
+    if registry is not None:
+        registry.close()
+
+
+def _end_elsewhere(*parts: Any) -> None:
+    # Nobody holds the cache any more. The garbage collector may say so on any thread, in the middle of anything, even
+    # where one of these locks is held.
+    with suppress(RuntimeError):  # no thread to be had at the interpreter's end; _at_exit does it then
+        threading.Thread(target=_end, args=parts, name="regcache-end", daemon=True).start()
+
+
+def _tell_stuck(notifier: Notifier, service: str, seconds: float) -> None:
+    notifier(Event("stuck", service, f"a thread has not come back from the registry for {seconds:.0f} s"))
+
+
+_caches: "weakref.WeakSet[Cache]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for cache in list(_caches):
+        cache._after_fork()
+
+
+@atexit.register
+def _at_exit() -> None:
+    for cache in list(_caches):
+        cache.close(1.0)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,223 +1,193 @@
-"""One service in the cache: what is held, what is going on, and who is waiting for it."""
+"""One service in the cache, as its callers see it: they never wait while anything is held."""
 
 from __future__ import annotations
 
-import copy
-import enum
 import math
 import threading
-from typing import TYPE_CHECKING, Callable, Dict, FrozenSet, Optional
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Optional, Union
 
-from .. import codec
 from ..errors import RegcacheError, Timeout, Unavailable
-from ..limits import Limits
+from .course import Course
+from .flight import Flight, again
 from .slot import Slot
+from .state import State
+from .status import Status
 
 if TYPE_CHECKING:
     from ..codec import Snapshot
-    from ..registry import Registry
 
-__all__ = ["Entry", "State"]
-
-#: Seconds after a failure in which callers are told of it and the registry is left alone; doubled by each failure
-#: that follows, to the longest. Short, because those who wait have nothing.
-RETRY_FIRST = 0.25
-RETRY_LONGEST = 5.0
+__all__ = ["Entry"]
 
 
-class State(enum.Enum):
-    """What is going on with a service. Whether something is held is another question (:meth:`Entry.held`)."""
+class Entry(Course):
+    """One service. Made as :class:`Course` is."""
 
-    #: Nobody has asked yet.
-    COLD = "cold"
-    #: The one request is in flight.
-    REFRESHING = "refreshing"
-    #: What is held is younger than the ttl.
-    FRESH = "fresh"
-    #: What is held is older than the ttl; the next caller starts a refresh.
-    STALE = "stale"
-    #: The last request failed; what was held before, if anything, is still served.
-    FAILED = "failed"
-    #: No more requests.
-    CLOSED = "closed"
+    def __init__(self, service: str, *args: Any, **kwargs: Any) -> None:
+        super().__init__(service, *args, **kwargs)
+        #: A selector looks here: not to be forgotten.
+        self.pinned = False
 
-
-_MOVES: Dict[State, FrozenSet[State]] = {
-    State.COLD: frozenset({State.REFRESHING, State.CLOSED}),
-    State.REFRESHING: frozenset({State.FRESH, State.FAILED, State.CLOSED}),
-    State.FRESH: frozenset({State.STALE, State.CLOSED}),
-    State.STALE: frozenset({State.REFRESHING, State.CLOSED}),
-    State.FAILED: frozenset({State.REFRESHING, State.CLOSED}),
-    State.CLOSED: frozenset({State.CLOSED}),
-}
-
-
-class _Flight:
-    """The one request in flight; anybody may wait for its end. It ends by itself, whoever gives up."""
-
-    __slots__ = ("done", "error", "generation", "snapshot")
-
-    def __init__(self, generation: int) -> None:
-        self.generation = generation
-        self.done = threading.Event()
-        self.snapshot: Optional["Snapshot"] = None
-        self.error: Optional[RegcacheError] = None
-
-
-class Entry:
-    """One service. Everything but the slot and ``_due`` is changed under ``_lock`` only.
-
-    Args:
-        service: its exact name.
-        registry: whom to ask.
-        ttl: seconds for which an answer is fresh.
-        limits: for the decoder.
-        clock: seconds, rising.
-        run: called with a function that must run soon, on a thread that is not the caller's.
-    """
-
-    def __init__(
-        self,
-        service: str,
-        registry: "Registry",
-        *,
-        ttl: float,
-        limits: Limits,
-        clock: Callable[[], float],
-        run: Callable[[Callable[[], None]], None],
-    ) -> None:
-        self.service = service
-        self._registry = registry
-        self._ttl = ttl
-        self._limits = limits
-        self._clock = clock
-        self._run = run
-        self._slot = Slot()
-        self._lock = threading.Lock()
-        self._state = State.COLD
-        self._flight: Optional[_Flight] = None
-        self._generation = 0
-        self._failures = 0
-        # When the registry may be asked next. Infinite while it is being asked, so that nobody else takes the lock.
-        self._due = -math.inf
-
-    @property
-    def state(self) -> State:
-        """Seen now: an answer grows stale without anybody's doing."""
-        with self._lock:
-            self._age()
-            return self._state
-
-    def held(self) -> Optional["Snapshot"]:
-        """The newest snapshot, or ``None``; asks nobody."""
-        return self._slot.get()
+    # -- what callers do -----------------------------------------------------------------------------------------
 
     def get(self, timeout: float) -> "Snapshot":
-        """The newest snapshot. Waits only if there is none yet, and then at most ``timeout`` seconds.
+        """The newest snapshot. Waits only if there is none (or one beyond max_stale), at most ``timeout`` seconds.
 
         Raises:
             Timeout: there is none, and the request in flight did not end in time. It goes on.
             RegcacheError: there is none, and this is why the last request failed.
         """
         snapshot = self._slot.get()
-        if snapshot is not None:
-            if self._clock() >= self._due:
-                self._ask()
+        if snapshot is not None and self._clock() < self._alarm:
+            self._used = True
             return snapshot
-        flight = self._ask()
-        snapshot = self._slot.get()
-        if snapshot is not None:
-            return snapshot
-        if not flight.done.wait(max(0.0, timeout)):
-            raise Timeout(f"no answer about {self.service!r} within {timeout:g} s; the request goes on")
-        if flight.snapshot is not None:
-            return flight.snapshot
-        assert flight.error is not None
-        # A copy for each caller: an exception collects the traceback of everybody who raises it.
-        raise copy.copy(flight.error) from flight.error
+        found = self._attend()
+        if not isinstance(found, Flight):
+            return found
+        if not found.wait(timeout):
+            raise self._late(timeout)
+        return found.result()
+
+    async def get_async(self, timeout: float) -> "Snapshot":
+        """The same for a task of asyncio; the loop is never blocked."""
+        found = self._attend()
+        if not isinstance(found, Flight):
+            return found
+        if not await found.wait_async(timeout):
+            raise self._late(timeout)
+        return found.result()
+
+    def start(self) -> None:
+        """See to it that there is something, or will be, without waiting for it."""
+        with suppress(RegcacheError):
+            self._attend()
+
+    def held(self) -> Optional["Snapshot"]:
+        """The newest snapshot, or ``None``; asks nobody."""
+        return self._slot.get()
+
+    @property
+    def state(self) -> State:
+        """Seen now: an answer grows stale without anybody's doing."""
+        with self._lock:
+            return self._seen(self._clock())
+
+    def status(self) -> Status:
+        """What is going on, as data and in words."""
+        with self._lock:
+            now, held, doubt = self._clock(), self._slot.get(), self._doubt
+            watching = self._load is not None and self._blocking
+            attempt = 0.0 if self._load is not None and not watching else min(self._next, self._due) - now
+            return Status(
+                self.service,
+                self._seen(now).value,
+                None if held is None else len(held),
+                0 if held is None else held.index,
+                None if held is None else now - self._confirmed,
+                None if held is None else now - self._since,
+                self._source,
+                watching,
+                self._error,
+                None if self._error is None else now - self._failed,
+                self._pace.failures,
+                max(0.0, attempt) if attempt < math.inf else None,
+                None if doubt is None else doubt.status(now),
+            )
+
+    def accept(self) -> bool:
+        """Believe the answer that is held back. Was there one?"""
+        with self._changing() as now:
+            doubt = self._doubt
+            if doubt is None or self._state is State.CLOSED:
+                return False
+            self._stop()
+            self._publish(doubt.snapshot, doubt.generation, now, "it was accepted by hand")
+            return True
 
     def close(self) -> None:
-        """Let go of the snapshot, tell those who wait, and ignore the answer that is still to come."""
-        with self._lock:
+        """Let go of everything, tell those who wait, and ignore the answer that is still to come."""
+        with self._changing():
             self._move(State.CLOSED)
-            flight, self._flight = self._flight, None
+            self._stop()
+            self._doubt = None
+            self._due = self._too_old = math.inf
+            self._land(_closed(self.service))
         self._slot.close()
-        if flight is not None and not flight.done.is_set():
-            flight.error = _closed(self.service)
-            flight.done.set()
 
-    # -- the one place where the state changes -----------------------------------------------------------------
+    def rest(self) -> None:
+        """Ask no more until the next caller comes; what is held is kept."""
+        with self._changing() as now:
+            if self._state is not State.CLOSED:
+                self._rest(now)
 
-    def _move(self, new: State) -> None:
-        if new not in _MOVES[self._state]:
-            raise AssertionError(f"{self.service!r}: no way from {self._state.value} to {new.value}")
-        self._state = new
-
-    def _age(self) -> None:
-        if self._state is State.FRESH and self._clock() >= self._due:
-            self._move(State.STALE)
-
-    # -- the one request ---------------------------------------------------------------------------------------
-
-    def _ask(self) -> _Flight:
-        """The request in flight; or the last one, if it is too early for another; or a new one."""
+    def forgettable(self) -> bool:
+        """Is nothing lost with it? It never had nodes, and neither a selector nor a caller is waiting for some."""
         with self._lock:
-            self._age()
+            return not (self._had_nodes or self.pinned or self._flight)
+
+    def after_fork(self) -> None:
+        """In the child: what was in flight is the parent's, and its threads are not here."""
+        # Another thread of the parent may have held these locks.
+        self._lock = threading.Lock()
+        held, generation = self._slot.get(), self._slot.generation
+        self._slot = Slot()
+        if held is not None:
+            self._slot.publish(held, generation)
+        self._load = self._timer = self._flight = None
+        self._events = []
+        with self._changing() as now:
             if self._state is State.CLOSED:
-                raise _closed(self.service)
-            if self._flight is not None and (self._state is State.REFRESHING or self._clock() < self._due):
-                return self._flight
-            self._move(State.REFRESHING)
-            self._due = math.inf
-            self._generation += 1
-            flight = self._flight = _Flight(self._generation)
-        try:
-            self._run(lambda: self._load(flight))
-        except Exception as error:  # no thread to be had: the next caller tries again
-            self._end(flight, None, Unavailable(f"{self.service!r} cannot be asked for: {error}"))
-        return flight
-
-    def _load(self, flight: _Flight) -> None:
-        """Ask, decode, publish; on a thread of its own. Ends the flight, whatever happens."""
-        snapshot: Optional["Snapshot"] = None
-        failure: Optional[RegcacheError] = None
-        try:
-            snapshot = self._fetch()
-        except RegcacheError as error:
-            failure = error
-        except Exception as error:
-            failure = Unavailable(f"the registry failed on {self.service!r}: {type(error).__name__}: {error}")
-            failure.__cause__ = error
-        finally:
-            self._end(flight, snapshot, failure)
-
-    def _fetch(self) -> "Snapshot":
-        decoder = codec.Decoder(self.service, limits=self._limits, previous=self._slot.get())
-        with self._registry.fetch(self.service) as answer:
-            taken = self._clock()
-            for chunk in answer.chunks():
-                decoder.feed(chunk)
-        return decoder.finish(index=answer.index, taken=taken)
-
-    def _end(self, flight: _Flight, snapshot: Optional["Snapshot"], failure: Optional[RegcacheError]) -> None:
-        if snapshot is not None:
-            self._slot.publish(snapshot, flight.generation)
-        elif failure is None:
-            failure = Unavailable(f"the request for {self.service!r} was broken off")  # SystemExit and the like
-        with self._lock:
-            if self._state is State.CLOSED:
-                return
-            now = self._clock()
-            if snapshot is not None:
-                self._failures = 0
-                self._due = now + self._ttl
-                self._move(State.FRESH)
+                self._slot.close()
             else:
-                self._due = now + min(RETRY_FIRST * 2**self._failures, RETRY_LONGEST, self._ttl)
-                self._failures = min(self._failures + 1, 30)
-                self._move(State.FAILED)
-            flight.snapshot, flight.error = snapshot, failure
-        flight.done.set()
+                self._rest(now)
+
+    # -- the rare part of get() ------------------------------------------------------------------------------------
+
+    def _attend(self) -> "Union[Snapshot, Flight]":
+        """See to the next request, and to those who have nothing."""
+        self._used = True
+        now = self._clock()
+        if now >= self._due and self._slot.claim():
+            try:
+                with self._changing():
+                    if self._load is None and self._timer is None and self._state is not State.CLOSED:
+                        self._ask(now)
+            except BaseException:  # KeyboardInterrupt: somebody else shall do it
+                self._slot.release()
+                raise
+        elif now >= self._overdue:
+            self._replace(now)
+        snapshot = self._slot.get()
+        if snapshot is not None and now < self._too_old:
+            return snapshot
+        with self._changing():
+            return self._join(now)
+
+    def _join(self, now: float) -> "Union[Snapshot, Flight]":
+        """The request that those who have nothing wait for; a new one if there is none."""
+        if self._state is State.CLOSED:
+            raise _closed(self.service)
+        snapshot = self._slot.get()
+        if snapshot is not None and now < self._too_old:
+            return snapshot
+        if self._flight is None:
+            if self._load is None or self._blocking:
+                if self._error is not None and now < self._retry:
+                    raise self._again(self._error, now)
+                self._slot.claim()
+                self._ask(now, urgent=True)
+                if self._load is None:  # it could not even be sent
+                    assert self._error is not None
+                    raise self._again(self._error, now)
+            self._flight = Flight()
+        return self._flight
+
+    def _again(self, error: RegcacheError, now: float) -> RegcacheError:
+        return again(self._why(error, now))
+
+    def _late(self, timeout: float) -> RegcacheError:
+        late = Timeout(f"no answer about {self.service!r} within {max(0.0, timeout):g} s; the request goes on")
+        return late if self._slot.get() is None else self._why(self._error or late, self._clock())
 
 
 def _closed(service: str) -> Unavailable:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from typing import TYPE_CHECKING, Callable, Iterable, List, NamedTuple, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Awaitable, Callable, Iterable, List, NamedTuple, Optional, Tuple, Union
 
 from ..errors import NoneAvailable, NotFound, RegcacheError
 from .strategies import Strategy, strategy_named
@@ -33,6 +33,7 @@ class Selector:
     Args:
         service: the name, for messages.
         get: called with a timeout in seconds or ``None``, returns the newest snapshot (an entry of a cache).
+        get_async: the same for tasks of asyncio, awaited.
         strategy: ``"random"``, ``"round_robin"``, or a :class:`~regcache.select.Strategy` for this selector alone.
         filters: each is called with a node, once for each snapshot; what every one of them says yes to may be used.
     """
@@ -42,11 +43,13 @@ class Selector:
         service: str,
         get: Callable[[Optional[float]], "Snapshot"],
         *,
+        get_async: Optional[Callable[[Optional[float]], Awaitable["Snapshot"]]] = None,
         strategy: Union[str, Strategy] = "random",
         filters: Iterable[Callable[["Node"], object]] = (),
     ) -> None:
         self.service = service
         self._get = get
+        self._get_async = get_async
         self._strategy = strategy_named(strategy)
         self._filters = tuple(filters)
         for chosen in self._filters:
@@ -73,6 +76,19 @@ class Selector:
         prepared = self._prepared
         if prepared.snapshot is not snapshot:
             prepared = self._prepare(timeout)
+        return prepared.pick()
+
+    async def select_async(self, timeout: Optional[float] = None) -> "Node":
+        """:meth:`select` for a task of asyncio: waiting for a first answer does not block the loop.
+
+        Raises what :meth:`select` raises, and TypeError if this selector was made without ``get_async``.
+        """
+        if self._get_async is None:
+            raise TypeError(f"the selector of {self.service!r} was made without get_async=")
+        snapshot = await self._get_async(timeout)
+        prepared = self._prepared
+        if prepared.snapshot is not snapshot:
+            prepared = self._prepare(0.0)
         return prepared.pick()
 
     def _prepare(self, timeout: Optional[float]) -> _Prepared:

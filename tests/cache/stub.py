@@ -6,7 +6,9 @@ import threading
 from typing import Any, List, Optional
 
 from regcache import Node, Service
+from regcache.cache.cache import _caches as caches
 from regcache.registry import Answer, MemoryRegistry
+from tests.eventually import eventually
 from tests.together import HANG
 
 
@@ -21,7 +23,7 @@ class Clock:
 
 
 class Held(MemoryRegistry):
-    """A registry that counts its requests, and answers when the test lets it.
+    """A registry that counts its requests, and answers when the test lets it. It cannot be watched.
 
     Attributes:
         requests: how many there were.
@@ -29,6 +31,8 @@ class Held(MemoryRegistry):
         open: requests pass while this is set (it is at first).
         error: raised in place of an answer.
     """
+
+    blocking = False
 
     def __init__(self, *nodes: Node, service: str = "greeter") -> None:
         super().__init__()
@@ -58,11 +62,18 @@ def node(number: int, **more: Any) -> Node:
 
 
 class Settled:
-    """Waits for the refreshes that a test has started: they run on threads named ``regcache-refresh``."""
+    """Waits for the refreshes that a test has started."""
 
     @staticmethod
     def wait() -> None:
-        for thread in threading.enumerate():
-            if thread.name == "regcache-refresh":
-                thread.join(HANG)
-                assert not thread.is_alive(), "a refresh hangs"
+        def busy() -> bool:
+            entries = [entry for cache in list(caches) for entry in list(cache._entries.values())]
+            return any(entry._load is not None and not entry._blocking for entry in entries)
+
+        eventually(lambda: not busy(), HANG)
+
+    @staticmethod
+    def close() -> None:
+        """Close all caches."""
+        for cache in list(caches):
+            cache.close()

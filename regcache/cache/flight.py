@@ -1,0 +1,86 @@
+"""Those who have nothing, and wait for the one request in flight: threads and asyncio's tasks alike."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Dict, Optional, Set
+
+from ..errors import RegcacheError
+
+if TYPE_CHECKING:
+    from ..codec import Snapshot
+
+    Future = asyncio.Future[bool]
+
+__all__ = ["Flight", "again"]
+
+
+class Flight:
+    """The end of one request. It ends by itself: whoever gives up waiting does so for himself alone."""
+
+    __slots__ = ("_ended", "_error", "_lock", "_loops", "_snapshot")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        # By loop, so that each is woken once, however many of its tasks wait.
+        self._loops: Dict[asyncio.AbstractEventLoop, Set["Future"]] = {}
+        self._snapshot: Optional["Snapshot"] = None
+        self._error: Optional[RegcacheError] = None
+
+    def end(self, snapshot: Optional["Snapshot"], error: Optional[RegcacheError]) -> None:
+        """Wake everybody, with one of the two."""
+        self._snapshot, self._error = snapshot, error
+        with self._lock:
+            self._ended.set()
+            loops, self._loops = self._loops, {}
+        for loop, futures in loops.items():
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(_wake, futures)
+
+    def wait(self, timeout: float) -> bool:
+        """Has it ended within so many seconds?"""
+        return self._ended.wait(max(0.0, timeout))
+
+    async def wait_async(self, timeout: float) -> bool:
+        """The same for a task of the running loop."""
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            if self._ended.is_set():
+                return True
+            future: "Future" = loop.create_future()
+            self._loops.setdefault(loop, set()).add(future)
+        timer = loop.call_later(max(0.0, timeout), _wake, {future}, False)
+        try:
+            return await future
+        finally:
+            timer.cancel()
+            with self._lock:
+                futures = self._loops.get(loop)
+                if futures is not None:
+                    futures.discard(future)
+                    if not futures:
+                        del self._loops[loop]
+
+    def result(self) -> "Snapshot":
+        """What it brought, once it has ended. Raises the error if it failed."""
+        if self._snapshot is not None:
+            return self._snapshot
+        assert self._error is not None
+        raise again(self._error)
+
+
+def again(error: RegcacheError) -> RegcacheError:
+    """A copy for each caller: an exception collects the tracebacks of everybody who raises it."""
+    copied = copy.copy(error)
+    copied.__cause__ = error
+    return copied
+
+
+def _wake(futures: Set["Future"], ended: bool = True) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_result(ended)
