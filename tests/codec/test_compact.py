@@ -87,7 +87,7 @@ def test_times_are_extensions_as_others(codec: Any) -> None:
     """msgpack's own unpacker refuses times of a wrong length."""
     tag = build.compact(b"\x94\xa11\xc0\xc0\xd4\xff0")
     assert problems(codec, tag) == []
-    with pytest.raises(oracle.Unsure):
+    with pytest.raises((oracle.Unsure, oracle.Broken)):  # Broken: msgpack before 1.2 does not say why
         oracle.compact(tag)
 
 
