@@ -132,10 +132,7 @@ class ConsulRegistry:
         timeout: Optional[float] = None,
         consistency: Optional[Consistency] = None,
     ) -> Exchange:
-        """Send the request of :meth:`fetch` on a connection of its own, and do not wait for its answer.
-
-        With ``index`` the body has the ``timeout`` for itself: nobody knows when it will come.
-        """
+        """Send the request of :meth:`fetch` on a connection of its own. With ``index`` the body has its own timeout."""
         seconds = self.timeout if timeout is None else timeout
         target, wait = self._health(service, index, wait, consistency)
         self._in_this_process()
@@ -143,6 +140,7 @@ class ConsulRegistry:
             self._kept,
             url=self.url,
             target=self._prefix + target,
+            plain=self._prefix + self._health(service, None, None, consistency)[0],
             headers=self._headers,
             wait=wait,
             timeout=seconds,

@@ -7,14 +7,16 @@ import socket
 import ssl
 import threading
 import time
+import weakref
 from contextlib import contextmanager
 from http.client import HTTPException
-from typing import Callable, Dict, Iterator, List, Optional
+from typing import Callable, Dict, Iterator, List, Optional, Tuple
 
 import urllib3
 from urllib3 import exceptions as urllib3_errors
 from urllib3.connection import HTTPConnection
 
+from ..errors import Unavailable
 from .base import Answer, BytesLike
 from .failures import failures
 from .http import KEPT, Pool
@@ -30,18 +32,24 @@ class Kept:
         self._lock = threading.Lock()
         self._connections: List[HTTPConnection] = []
         self._closed = False
+        weakref.finalize(self, _close, self._connections)
 
-    def take(self) -> HTTPConnection:
-        """One that is connected; otherwise a new one."""
+    def take(self) -> Tuple[HTTPConnection, bool, bool]:
+        """A connection; was it used before? And were some lost, because the server closed them in the meantime?"""
+        lost = False
         while True:
             with self._lock:
                 if not self._connections:
-                    return self._pool.connection()
+                    return self.new(), False, lost
                 connection = self._connections.pop()
-            # It is not when the server closed it in the meantime, as one does that is restarted.
             if connection.is_connected:
-                return connection
+                return connection, True, lost
             connection.close()
+            lost = True
+
+    def new(self) -> HTTPConnection:
+        """One that was not used before. It connects when it is."""
+        return self._pool.connection()
 
     def give(self, connection: HTTPConnection) -> None:
         """Take it back; it has nothing to read."""
@@ -55,9 +63,12 @@ class Kept:
         """Close those that are not in use, and keep none any more."""
         with self._lock:
             self._closed = True
-            connections, self._connections = self._connections, []
-        for connection in connections:
-            connection.close()
+            _close(self._connections)
+
+
+def _close(connections: List[HTTPConnection]) -> None:
+    while connections:
+        connections.pop().close()
 
 
 class Exchange:
@@ -67,6 +78,8 @@ class Exchange:
         kept: where the connection is from, and where it is given back to.
         url: for messages.
         target: the path and query.
+        plain: the path and query of the same question without a wait: it is asked instead when a kept connection was
+            closed by the server, because that may have been restarted without its data, and its index begins anew.
         wait: how long the server may take before it thinks of answering.
         timeout: seconds for everything else: for connecting, and from the end of the wait to the last byte.
         accept: makes an answer of a response, or raises.
@@ -80,6 +93,7 @@ class Exchange:
         *,
         url: str,
         target: str,
+        plain: str,
         headers: Dict[str, str],
         wait: Optional[float],
         timeout: float,
@@ -87,7 +101,8 @@ class Exchange:
     ) -> None:
         self._kept = kept
         self._url = url
-        self._blocking = wait is not None
+        self._plain = plain
+        self._headers = headers
         self._timeout = timeout
         self._seconds = timeout + (wait or 0.0) * 17 / 16
         self._until = time.monotonic() + self._seconds
@@ -99,15 +114,18 @@ class Exchange:
         self._ended = False
         self._whole = False
         with self._failures(timeout):
-            self._connection = connection = kept.take()
+            self._connection, self._used, lost = kept.take()
+            self._blocking = wait is not None and not lost
             try:
-                connection.timeout = timeout
-                connection.request("GET", target, headers=headers, preload_content=False, decode_content=False)
-            except BaseException:
-                connection.close()
-                raise
-        assert connection.sock is not None
-        self._socket: socket.socket = connection.sock
+                self._send(self._connection, target if self._blocking else plain)
+            except ConnectionError:
+                if not self._used:
+                    raise
+                self._blocking = self._used = False
+                self._connection = kept.new()
+                self._send(self._connection, plain)
+        assert self._connection.sock is not None
+        self._socket: socket.socket = self._connection.sock
 
     def fileno(self) -> int:
         """The connection's."""
@@ -125,19 +143,20 @@ class Exchange:
     def answer(self) -> Answer:
         """See :meth:`regcache.registry.base.Pending.answer`."""
         with self._lock:
-            if self._ended or self._reading:
-                raise ValueError("this exchange is over")
+            if self._reading:
+                raise ValueError("an exchange has one answer")
+            if self._ended:
+                raise Unavailable(f"the request to {self._url} was broken off")
             self._reading = True
         try:
             with self._failures(self._seconds):
-                self._connection.timeout = max(0.001, self._until - time.monotonic())
-                response = self._connection.getresponse()
+                response = self._head()
             answer = self._accept(response)
         except BaseException:
             self._end()
             raise
         # Of a blocking query nobody knows when it comes; its body has a time of its own.
-        self._socket.settimeout(self._timeout if self._blocking else max(0.001, self._until - time.monotonic()))
+        self._socket.settimeout(self._timeout if self._blocking else self._left())
         return Answer(self._to_the_end(answer.chunks()), index=answer.index, close=self._end)
 
     def close(self) -> None:
@@ -160,6 +179,39 @@ class Exchange:
                     pass  # the other side was faster
                 return
         self._connection.close()
+
+    def _send(self, connection: HTTPConnection, target: str) -> None:
+        try:
+            connection.timeout = self._timeout
+            connection.request("GET", target, headers=self._headers, preload_content=False, decode_content=False)
+        except BaseException:
+            connection.close()
+            raise
+
+    def _head(self) -> urllib3.BaseHTTPResponse:
+        """The response; its body is still to come."""
+        try:
+            self._connection.timeout = self._left()
+            return self._connection.getresponse()
+        except ConnectionError:
+            # The server closed a kept connection while the request was on its way. Of a blocking query it is an
+            # error: nobody knows whether it had begun, and what the server is now.
+            if not self._used or self._blocking:
+                raise
+        connection = self._kept.new()
+        self._send(connection, self._plain)
+        with self._lock:
+            self._connection.close()
+            self._connection = connection
+            if self._ended:
+                raise ConnectionAbortedError("broken off")
+            assert connection.sock is not None
+            self._socket = connection.sock
+        connection.timeout = self._left()
+        return connection.getresponse()
+
+    def _left(self) -> float:
+        return max(0.001, self._until - time.monotonic())
 
     def _to_the_end(self, chunks: Iterator[BytesLike]) -> Iterator[BytesLike]:
         yield from chunks

@@ -338,6 +338,7 @@ def test_a_load_that_hangs_ends_at_its_deadline_and_its_worker_is_replaced(refre
     told = Told()
     refresher.load("hanging", told)
     assert registry.arrived.acquire(timeout=HANG)
+    settled(refresher)
     # The one worker hangs. Another comes in its place, long before the deadline.
     clock.now += PATIENCE
     refresher.wake()
@@ -368,6 +369,7 @@ def test_everybody_is_told_even_when_all_workers_hang(refreshers: Any) -> None:
     for _ in range(2):  # as many workers as are counted, and then as many again
         for _ in range(2):
             assert registry.arrived.acquire(timeout=HANG)
+        settled(refresher)
         clock.now += PATIENCE
         refresher.wake()
     settled(refresher)
@@ -408,22 +410,22 @@ def test_a_thread_that_dies_is_replaced(refreshers: Any) -> None:
 def test_things_are_done_at_their_time(refreshers: Any) -> None:
     clock = Clock()
     refresher = refreshers(Gated(), clock=clock)
-    done: "List[Any]" = []
-    ended = threading.Event()
-    never = refresher.at(clock.now + 2, lambda: done.append("never"))
-    refresher.at(clock.now + 3, lambda: (done.append(threading.current_thread()), ended.set()))
-    refresher.at(clock.now + 1, lambda: done.append("first"))
+    done: "queue.Queue[Any]" = queue.Queue()
+    never = refresher.at(clock.now + 2, lambda: done.put("never"))
+    refresher.at(clock.now + 3, lambda: done.put(threading.current_thread()))
+    refresher.at(clock.now + 1, lambda: done.put("first"))
     never.cancel()
     settled(refresher)
-    assert done == []
+    assert done.empty()
     clock.now += 1
     refresher.wake()
-    refresher.at(clock.now, lambda: done.append("now"))
+    assert done.get(timeout=HANG) == "first"
+    refresher.at(clock.now, lambda: done.put("now"))
+    assert done.get(timeout=HANG) == "now"
     clock.now += 2
     refresher.wake()
-    assert ended.wait(HANG)
-    assert done[:2] == ["first", "now"]
-    assert done[2] is not threading.current_thread() and len(done) == 3
+    assert done.get(timeout=HANG) is not threading.current_thread()
+    assert done.empty()
 
 
 # -- the end -----------------------------------------------------------------------------------------------------------

@@ -77,11 +77,45 @@ def test_a_connection_is_used_again_once_its_answer_was_read_to_the_end() -> Non
         assert body(registry.begin("greeter")) == b"[1]"  # and not kept
 
 
+def test_a_kept_connection_that_the_server_closes_as_it_is_used() -> None:
+    """A request without an index is sent again on another; with one it may have begun, so that is an error."""
+    closing = threading.Event()
+
+    def serve(connection: socket.socket, request: bytes) -> None:
+        connection.sendall(response(b"[1]"))
+        if server.connections == 1:
+            connection.recv(4096)
+            closing.set()
+
+    with FaultyServer(serve) as server:
+        registry = ConsulRegistry(server.url)
+        assert body(registry.begin("greeter")) == b"[1]"
+        assert body(registry.begin("greeter")) == b"[1]"
+        assert closing.is_set() and server.connections == 2
+    with FaultyServer(serve) as server:
+        registry = ConsulRegistry(server.url)
+        assert body(registry.begin("greeter")) == b"[1]"
+        with pytest.raises(Unavailable, match="closed the connection"):
+            registry.begin("greeter", index=7, wait=30).answer()
+
+
+def test_after_a_connection_was_lost_nothing_is_asked_with_an_index() -> None:
+    """The server may have been restarted without its data: it would let an index that is too high wait in vain."""
+    with FaultyServer(response(b"[1]")) as server:
+        registry = ConsulRegistry(server.url)
+        pending = registry.begin("greeter", index=7, wait=30)
+        assert body(pending) == b"[1]"
+        gone = registry._kept._connections[0].sock
+        assert gone is not None and select.select([gone], [], [], HANG)[0]
+        assert body(registry.begin("greeter", index=7, wait=30)) == b"[1]"
+        assert [b"index=7" in request for request in server.requests] == [True, False]
+
+
 def test_an_answer_is_given_once() -> None:
     with FaultyServer(again_and_again) as server:
         pending = ConsulRegistry(server.url).begin("greeter")
         body(pending)
-        with pytest.raises(ValueError, match="is over"):
+        with pytest.raises(ValueError, match="one answer"):
             pending.answer()
 
 
@@ -137,7 +171,7 @@ def test_closing_before_anybody_reads() -> None:
         pending = ConsulRegistry(server.url).begin("greeter")
         pending.close()
         assert left.wait(HANG)
-        with pytest.raises(ValueError):
+        with pytest.raises(Unavailable, match="broken off"):
             pending.answer()
 
 
