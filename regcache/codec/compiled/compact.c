@@ -214,7 +214,7 @@ int rc_compact_document(const uint8_t *data, size_t n, size_t nesting, rc_buf *s
                 if (it.type == T_LIST) shape = list_for(member);
                 else if (member == RC_M_METADATA) shape = MAP;
             }
-            /* version, metadata and endpoints are there; an endpoint and a value have at least a name */
+            /* version, metadata and endpoints are always there; what an endpoint or a value leaves out is nil */
             if ((shape == SKIPPED && member != RC_M_SKIP) || (shape == RECORD && it.n < 3)) misshaped = 1;
             if (depth == room) {
                 rc_buf wider = {NULL, 0, 0};
