@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import tracemalloc
 import zlib
 from dataclasses import FrozenInstanceError, fields
@@ -183,3 +184,68 @@ def test_the_largest_limits_are_taken(codec: Any) -> None:
     body = build.body(build.entry(tags=(build.tag("t", {"k": "v"}),)))
     assert codec.decode(body, limits=limits) == codec.decode(body)
     assert plain.outcome(lambda: codec.decode_tags(["v=1"], limits=limits), plain.record)["version"] == "1"
+
+
+def corrupt(data: bytes) -> str:
+    """A tag whose zlib stream ends in a block that cannot be, behind so much data."""
+    stream = zlib.compressobj()
+    packed = stream.compress(data) + stream.flush(zlib.Z_FULL_FLUSH)
+    return f"t-{(packed + bytes([7])).hex()}"
+
+
+def wrong_sum(data: bytes) -> str:
+    return f"t-{(zlib.compress(data)[:-4] + bytes(4)).hex()}"
+
+
+#: A broken tag, and the bytes that it decompressed to before that was known: of a corrupt stream whole steps of 256.
+BROKEN: Dict[str, Tuple[str, int]] = {
+    "the hex": ("t-zz", 0),
+    "plain": ("t=" + "[" * 1000, 0),
+    "not JSON": (build.packed("t", b"a" * 1000), 1000),
+    "another shape": (build.packed("e", b"[]"), 2),
+    "cut short": (build.packed("t", b"a" * 1000)[:-8], 1000),
+    "too large by ratio": (build.packed("t", b"a" * (RATIO_FLOOR + 1)), RATIO_FLOOR),
+    "corrupt at once": ("t-" + "ff" * 20, 0),
+    "corrupt after 1": (corrupt(b"a"), 0),
+    "corrupt after 255": (corrupt(b"a" * 255), 0),
+    "corrupt after 256": (corrupt(b"a" * 256), 0),
+    "corrupt after 257": (corrupt(b"a" * 257), 256),
+    "corrupt after 512": (corrupt(b"a" * 512), 256),
+    "corrupt after 513": (corrupt(b"a" * 513), 512),
+    "corrupt after 50,000 that differ": (corrupt(random.Random(1).randbytes(50_000)), 49_920),
+    "corrupt where it would be too large": (corrupt(b"a" * RATIO_FLOOR), RATIO_FLOOR - 256),
+    "another sum of 1,000": (wrong_sum(b"a" * 1000), 768),
+    "another sum of 1,024": (wrong_sum(b"a" * 1024), 768),
+    "another sum of 1,025": (wrong_sum(b"a" * 1025), 1024),
+    "compact, another dictionary": ("m~1zAAAA", 0),
+    "compact, no frame": ("m~10AAAA", 0),
+    "compact, not msgpack": (build.compact(b"\xc1" * 1000), 1000),
+    "compact, damaged": (build.framed(build.compressed(b"\xc1" * 1000)[:-5] + b"\xff" * 5), 1000),
+    "compact, too large": (build.compact(b"a" * (RATIO_FLOOR + 1)), 0),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_a_broken_tag_decompressed_to_counts(codec: Any, name: str) -> None:
+    """Else many small tags that hold much of nothing would keep a processor busy for as long as the body is."""
+    tag, cost = BROKEN[name]
+    entries = build.entry("a", tags=(tag, tag)), build.entry("b", tags=(tag, build.tag("v", "12345")))
+    body = build.body(*entries)
+    snapshot = codec.decode(body, limits=Limits(decompressed_bytes=cost + 5))
+    assert [node.version for node in snapshot] == ["", "12345"] and snapshot.warning_count == 3
+    again = codec.decode(body, limits=Limits(decompressed_bytes=cost + 5), previous=snapshot)
+    assert again.warning_count == 3 and again.stats.reused == 2
+    for previous in (None, codec.decode(body), snapshot):
+        with pytest.raises(LimitExceeded) as caught:
+            codec.decode(body, limits=Limits(decompressed_bytes=cost + 4), previous=previous)
+        assert (caught.value.limit, caught.value.path) == ("decompressed_bytes", "[1].Service.Tags[1]")
+
+
+def test_bombs_end_the_body_before_they_cost_seconds(codec: Any) -> None:
+    """Tags that decompress to 128 KiB each, and are no records: 64 MiB of them, and one more."""
+    tags = [build.packed("t", b"a" * (RATIO_FLOOR - 8) + b"%08d" % n) for n in range(513)]
+    entries = [build.entry(str(n), tags=(tag,)) for n, tag in enumerate(tags)]
+    assert codec.decode(build.body(*entries[:512])).warning_count == 512
+    with pytest.raises(LimitExceeded) as caught:
+        codec.decode(build.body(*entries))
+    assert (caught.value.limit, caught.value.path) == ("decompressed_bytes", "[512].Service.Tags[0]")

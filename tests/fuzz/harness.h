@@ -111,7 +111,7 @@ static inline void same(const rc_buf *a, const rc_buf *b, const char *what)
 
 static inline void say_record(rc_buf *out, const rc_record *r)
 {
-    say(out, "\n  record %u code %u", r->kind, r->code);
+    say(out, "\n  record %u code %u cost %u", r->kind, r->code, r->cost);
     say_bytes(out, "key", r->bytes, r->key_len);
     say_bytes(out, "data", rc_record_data(r), r->data_len);
 }

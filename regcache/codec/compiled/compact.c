@@ -51,6 +51,7 @@ int rc_compact_unpack(rc_unpacker *u, rc_buf *raw, rc_buf *out, const uint8_t *t
 {
     static const uint8_t magic[4] = {0x28, 0xb5, 0x2f, 0xfd};
     int code;
+    out->len = 0;
     if (n < 4 || tag[2] != '1') return RC_COMPACT_FORM;
     if (tag[3] != '0' && tag[3] != '1') return RC_COMPACT_DICTIONARY;
     raw->len = 0;
@@ -63,7 +64,6 @@ int rc_compact_unpack(rc_unpacker *u, rc_buf *raw, rc_buf *out, const uint8_t *t
     size_t allowed = rc_allowed(raw->len - sizeof magic, record_bytes, ratio, &too_large);
     if (size > allowed) return too_large;
     if (u->context == NULL && (u->context = ZSTD_createDCtx()) == NULL) return RC_NO_MEMORY;
-    out->len = 0;
     if (rc_buf_reserve(out, (size_t)size + 1) < 0) return RC_NO_MEMORY;
     size_t made = tag[3] == '1'
                       ? ZSTD_decompress_usingDDict(u->context, out->data, (size_t)size, raw->data, raw->len, dictionary_1)

@@ -182,6 +182,8 @@ size_t rc_workshop_bytes(const rc_workshop *w)
 #define KEEP (64 * 1024)
 /* regcache.limits.RATIO_FLOOR */
 #define RATIO_FLOOR (128 * 1024)
+/* A corrupt stream counts in steps of so many bytes: zlib does not tell the pure twin how far the last one came. */
+#define STEP 256
 
 size_t rc_allowed(size_t compressed, size_t record_bytes, size_t ratio, int *code)
 {
@@ -197,11 +199,12 @@ static int decode(rc_workshop *w, int kind, const uint8_t *tag, size_t n, const 
     int code;
     *data = tag;
     *len = n;
+    w->cost = 0;
     if (kind == RC_K_FOREIGN || kind == RC_K_META) return RC_OK;
     w->decoded++;
     if (kind == RC_K_COMPACT) {
         code = rc_compact_unpack(&w->unpacker, &w->raw, &w->data, tag, n, w->record_bytes, w->ratio);
-        w->inflated += w->data.len;
+        w->inflated += w->cost = w->data.len;
         if (code != RC_OK) return code;
         *data = w->data.data;
         *len = w->data.len;
@@ -217,7 +220,8 @@ static int decode(rc_workshop *w, int kind, const uint8_t *tag, size_t n, const 
         int too_large;
         size_t allowed = rc_allowed(w->raw.len, w->record_bytes, w->ratio, &too_large);
         code = rc_inflate(&w->inflater, &w->data, w->raw.data, w->raw.len, allowed);
-        w->inflated += w->data.len;
+        w->inflated += w->cost = w->data.len;
+        if (code == RC_ZLIB_CORRUPT && w->cost) w->cost = (w->cost - 1) / STEP * STEP;
         if (code != RC_OK) return code == RC_LIMIT_RECORD ? too_large : code;
         *data = w->data.data;
         *len = w->data.len;
@@ -254,6 +258,7 @@ rc_record *rc_records_find(rc_table *table, const rc_table *previous, rc_worksho
         r->key_len = (uint32_t)n;
         r->data_len = (uint32_t)len;
         r->data_at = (uint32_t)(inside ? (size_t)(data - tag) : n);
+        r->cost = code != RC_OK ? (uint32_t)w->cost : 0;
         r->hash = hash;
         r->parsed = r->metadata = NULL;
         memcpy(r->bytes, tag, n);
@@ -266,6 +271,6 @@ rc_record *rc_records_find(rc_table *table, const rc_table *previous, rc_worksho
         rc_record_release(r);
         return NULL;
     }
-    if (kind != RC_K_FOREIGN && kind != RC_K_META) w->total += r->data_len;
+    if (kind != RC_K_FOREIGN && kind != RC_K_META) w->total += r->data_len + r->cost;
     return r;
 }

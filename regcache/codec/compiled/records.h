@@ -15,6 +15,7 @@ typedef struct rc_record {
     uint32_t key_len;
     uint32_t data_len;
     uint32_t data_at;  /* where the data begins in bytes[]: behind the key, or inside it for plain tags */
+    uint32_t cost;     /* of a broken tag: bytes that it decompressed to before that was known */
     uint64_t hash;
     void *parsed;      /* atomic: the Python object made of the data, once for each record; owned */
     void *metadata;    /* the same for the metadata alone of a compact record */
@@ -55,7 +56,8 @@ typedef struct {
     size_t record_bytes, ratio, nesting;
     size_t decoded;      /* tags decoded */
     size_t inflated;     /* bytes decompressed, of broken tags as well, since rc_scan was called */
-    size_t total;        /* data bytes of the distinct records in the table */
+    size_t cost;         /* what the tag decoded last decompressed to; of a corrupt stream whole steps only */
+    size_t total;        /* data bytes of the distinct records in the table, and the cost of the broken ones */
 } rc_workshop;
 /* The most bytes that a record of so many compressed ones may have; `*code` is the limit that this is. */
 size_t rc_allowed(size_t compressed, size_t record_bytes, size_t ratio, int *code);

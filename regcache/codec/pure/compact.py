@@ -53,7 +53,11 @@ def decode_compact(tag: str, limits: Limits, shared: Shared) -> Tuple[Compact, i
     if tag[3] != "0" and tag[3] not in dictionaries.DIGESTS:
         raise BadRecord(reasons.COMPACT_DICTIONARY)
     data = _unpack(_unbase64(tag[4:]), tag[3], limits)
-    return _read(data, limits, shared), len(data)
+    try:
+        return _read(data, limits, shared), len(data)
+    except BadRecord as bad:
+        bad.cost = len(data)
+        raise
 
 
 # --- The text ----------------------------------------------------------------------------------------------
@@ -109,9 +113,9 @@ def _unpack(content: bytes, dictionary: str, limits: Limits) -> bytes:
         # decompress() does not look into a frame that says it is empty.
         data: bytes = decompressor.decompress(frame) if size else decompressor.decompressobj().decompress(frame)
     except zstandard.ZstdError:
-        raise BadRecord(reasons.ZSTD_CORRUPT) from None
+        raise BadRecord(reasons.ZSTD_CORRUPT, size) from None
     if len(data) != size:
-        raise BadRecord(reasons.ZSTD_CORRUPT)
+        raise BadRecord(reasons.ZSTD_CORRUPT, size)
     return data
 
 

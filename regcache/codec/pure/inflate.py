@@ -10,6 +10,9 @@ from .unhex import BadRecord
 
 __all__ = ["inflate"]
 
+#: A corrupt stream costs whole steps of so many bytes: zlib does not tell how far the last one came.
+STEP = 256
+
 
 def inflate(data: bytes, limits: Limits) -> bytes:
     """The first zlib stream in ``data``; what follows it is ignored, as Go's reader ignores it.
@@ -24,15 +27,28 @@ def inflate(data: bytes, limits: Limits) -> bytes:
         out = stream.decompress(data, allowed + 1)
     except zlib.error:
         if not _too_large_first(data, allowed):
-            raise BadRecord(reasons.ZLIB_CORRUPT) from None
+            raise BadRecord(reasons.ZLIB_CORRUPT, _until_corrupt(data)) from None
         too_large = True
     else:
         too_large = len(out) > allowed
     if too_large:
-        raise BadRecord(reasons.LIMIT_RECORD if limits.record_bytes <= by_ratio else reasons.LIMIT_RATIO)
+        code = reasons.LIMIT_RECORD if limits.record_bytes <= by_ratio else reasons.LIMIT_RATIO
+        raise BadRecord(code, allowed)
     if not stream.eof:
-        raise BadRecord(reasons.ZLIB_TRUNCATED)
+        raise BadRecord(reasons.ZLIB_TRUNCATED, len(out))
     return out
+
+
+def _until_corrupt(data: bytes) -> int:
+    """Bytes in whole steps that a corrupt stream yields."""
+    stream = zlib.decompressobj(zdict=b"")  # the empty dictionary, which Go has
+    out = 0
+    try:
+        while True:
+            out += len(stream.decompress(data, STEP))
+            data = stream.unconsumed_tail
+    except zlib.error:
+        return out
 
 
 def _too_large_first(data: bytes, allowed: int) -> bool:

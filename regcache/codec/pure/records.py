@@ -35,19 +35,21 @@ class MadeRecord:
     :class:`Compact` (m).
     """
 
-    __slots__ = ("code", "kind", "size", "value")
+    __slots__ = ("code", "cost", "kind", "size", "value")
 
-    def __init__(self, kind: str, code: int, value: Any, size: int) -> None:
+    def __init__(self, kind: str, code: int, value: Any, size: int, cost: int = 0) -> None:
         #: The first two bytes, such as ``t-``.
         self.kind = kind
         self.code = code
         self.value = value
         #: Bytes of the payload; 0 where the tag is broken.
         self.size = size
+        #: Bytes that a broken tag decompressed to before that was known.
+        self.cost = cost
 
 
 class Overflow(Exception):
-    """The records together are larger than allowed. Never leaves the package.
+    """More was decompressed than allowed. Never leaves the package.
 
     ``position`` is the tag's; ``problems`` are those of the tags before it.
     """
@@ -73,7 +75,7 @@ class Resolved(NamedTuple):
 class Records:
     """The distinct tags of one decode. ``previous``: those of the decode before, under the same limits."""
 
-    __slots__ = ("_limits", "_long", "_previous", "_shared", "decoded", "made", "size")
+    __slots__ = ("_limits", "_long", "_previous", "_shared", "_spent", "decoded", "made", "size")
 
     def __init__(self, limits: Limits, previous: Optional[Dict[str, MadeRecord]] = None) -> None:
         self._limits = limits
@@ -84,6 +86,8 @@ class Records:
         self._shared: Shared = {}
         self.decoded = 0
         self.size = 0
+        #: Counts against the limit: the records, and what broken tags cost.
+        self._spent = 0
 
     def resolve(self, tags: Iterable[Optional[str]]) -> Resolved:
         """Looks each tag up, decoding those that are new. Raises :class:`Overflow`; asking again then is safe."""
@@ -155,20 +159,24 @@ class Records:
         if record is None:
             record = _decode(tag, kind, self._limits, self._shared)
             self.decoded += 1
-        if self.size + record.size > self._limits.decompressed_bytes:
+        spent = self._spent + record.size + record.cost
+        if spent > self._limits.decompressed_bytes:
             raise Overflow(position, problems)
+        self._spent = spent
         self.size += record.size
         self.made[tag] = record
         return record
 
 
 def _decode(tag: str, kind: str, limits: Limits, shared: Shared) -> MadeRecord:
+    cost = 0
     try:
         if kind == "m~":
             compact, size = decode_compact(tag, limits, shared)
             return MadeRecord(kind, 0, compact, size)
         if kind[1] == "-":
             data = inflate(unhex(tag[2:]), limits)
+            cost = len(data)
         else:
             data = tag[2:].encode()
             if len(data) > limits.record_bytes:
@@ -180,7 +188,7 @@ def _decode(tag: str, kind: str, limits: Limits, shared: Shared) -> MadeRecord:
         elif kind[0] == "e":
             value = make_endpoint(parse(text, limits.nesting))
     except BadRecord as bad:
-        return MadeRecord(kind, bad.code, None, 0)
+        return MadeRecord(kind, bad.code, None, 0, bad.cost or cost)
     return MadeRecord(kind, 0, value, len(data))
 
 

@@ -11,11 +11,15 @@ __all__ = ["BadRecord", "unhex"]
 
 
 class BadRecord(Exception):
-    """One tag cannot be used; ``code`` is its number in :mod:`regcache.codec.reasons`. Never leaves the package."""
+    """One tag cannot be used; ``code`` is its number in :mod:`regcache.codec.reasons`. Never leaves the package.
 
-    def __init__(self, code: int) -> None:
+    ``cost``: bytes that it decompressed to before that was known.
+    """
+
+    def __init__(self, code: int, cost: int = 0) -> None:
         super().__init__(code)
         self.code = code
+        self.cost = cost
 
 
 def unhex(digits: Union[str, bytes]) -> bytes:
