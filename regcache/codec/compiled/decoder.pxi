@@ -1,13 +1,20 @@
 # The decoder's Python side: chunks in, nodes out, everything that is wrong with its place.
 
 # Getting the GIL back beside a busy thread takes the interpreter's switch interval, 5 ms, and a chunk of 64 KiB is read
-# in 0.02 ms. So small chunks keep it until KEPT bytes were read (0.03 ms) or one of them inflates more than INFLATED
-# bytes; larger ones let it go, and take it back only when PAUSE nodes wait to become objects (about 0.3 ms).
-# benchmarks/test_stall.py measures both sides: how long others wait, and how long a decode takes beside a busy thread.
+# in 0.02 ms, which is not long enough for a thread that waits for the GIL to wake up and take it. So small chunks keep
+# it for HELD ns, or until one of them inflates more than INFLATED bytes, and then step aside for as long as a waking
+# thread needs. Larger ones let it go at once, and take it back only when PAUSE nodes wait to become objects (about
+# 0.3 ms). benchmarks/test_stall.py measures both sides: how long others wait, and how long a decode takes beside a busy
+# thread.
 cdef enum:
-    KEPT = 131072
+    SMALL = 131072
+    HELD = 1000000
     INFLATED = 1048576
     PAUSE = 1024
+
+cdef extern from "aside.h" nogil:
+    int64_t rc_now()
+    void rc_step_aside()
 
 cdef dict _MEMBERS = {
     RC_P_NODE: "Node", RC_P_NODE_NODE: "Node.Node", RC_P_NODE_ADDRESS: "Node.Address",
@@ -91,7 +98,7 @@ cdef class Decoder:
     cdef dict places
     cdef bint ordered
     cdef Py_ssize_t reused
-    cdef size_t kept  # bytes read since the GIL was let go
+    cdef int64_t held_since  # ns of rc_now()
 
     def __cinit__(self, service=None, *, limits=Limits(), previous=None, strict=False):
         cdef bytes name
@@ -102,6 +109,7 @@ cdef class Decoder:
         self.d = _new_decoder(limits, bool(strict))
         self.service = service
         self.limits = limits
+        self.held_since = rc_now()
         self.nodes, self.added, self.changed = [], [], []
         if service is not None:
             name = service.encode("utf-8", "surrogatepass")
@@ -161,8 +169,9 @@ cdef class Decoder:
     cdef int read(self, const uint8_t *p, size_t left) except -1:
         cdef size_t used
         cdef int code
-        cdef bint keep = self.kept + left <= KEPT
-        self.kept = self.kept + left if keep else 0
+        cdef bint small = left <= SMALL, keep = False
+        if small:
+            keep = rc_now() - self.held_since < HELD
         while left:
             if keep:
                 code = rc_scan(self.d, p, left, PAUSE, INFLATED, &used)
@@ -170,6 +179,9 @@ cdef class Decoder:
             else:
                 with nogil:
                     code = rc_scan(self.d, p, left, PAUSE, <size_t>-1, &used)
+                    if small:
+                        rc_step_aside()
+                self.held_since = rc_now()
             if code != RC_OK:
                 raise self.fail()
             p += used
