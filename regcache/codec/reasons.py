@@ -67,7 +67,7 @@ REASONS: Dict[int, Tuple[str, Optional[str]]] = {
     LIMIT_BODY: ("the body is larger than Limits.body_bytes allows", "body_bytes"),
     LIMIT_NODES: ("there are more nodes than Limits.nodes allows", "nodes"),
     LIMIT_NESTING: ("nested deeper than Limits.nesting allows", "nesting"),
-    LIMIT_DECOMPRESSED: ("the tags together decompress to more than Limits.decompressed_bytes allows", "decompressed_bytes"),
+    LIMIT_DECOMPRESSED: ("the tags decompress to more than Limits.decompressed_bytes allows", "decompressed_bytes"),
     NOT_AN_OBJECT: ("the entry is not an object", None),
     NO_SERVICE: ("the entry has no Service", None),
     NO_ADDRESS: ("the entry has neither a Node nor a Service.Address", None),
