@@ -26,6 +26,8 @@ from setuptools.command.build_ext import build_ext
 
 CYTHON = (3, 2, 3)
 ROOMS = ("regcache/codec/compiled", "regcache/cache/compiled", "regcache/select")
+#: Whoever cimports the slot (slot.pxd) needs its headers.
+SLOT = "regcache/cache/compiled"
 #: The extension that the hand-written C is linked into, and where that C is.
 CODEC = "regcache.codec.compiled.codec"
 CODEC_C = "regcache/codec/compiled"
@@ -72,14 +74,15 @@ def extensions() -> List[Extension]:
     found = []
     for room in ROOMS:
         pyx = sorted(Path(room).glob("*.pyx"))
-        headers = [str(path) for pattern in ("*.h", "*.pxd", "*.pxi") for path in sorted(Path(room).glob(pattern))]
+        patterns = [(folder, kind) for folder in {room, SLOT} for kind in ("*.h", "*.pxd", "*.pxi")]
+        headers = sorted(str(path) for folder, kind in patterns for path in Path(folder).glob(kind))
         for source in pyx:
             name = ".".join(source.with_suffix("").parts)
             sources = [source.as_posix()]
             if name == CODEC:
                 written = {path.stem for path in pyx}
                 sources += [path.as_posix() for path in sorted(Path(CODEC_C).glob("*.c")) if path.stem not in written]
-            found.append(Extension(name, sources, include_dirs=[room], depends=headers))
+            found.append(Extension(name, sources, include_dirs=[room, SLOT], depends=headers))
     return found
 
 

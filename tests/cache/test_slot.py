@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import importlib
+import math
 import sys
 import threading
+import time
 import weakref
 from typing import Any, List
 
@@ -13,6 +15,8 @@ import pytest
 
 from regcache import Snapshot
 from regcache.codec import BACKEND
+from tests.cache.stub import Clock
+from tests.eventually import eventually
 from tests.together import Threads, together
 
 
@@ -115,6 +119,79 @@ def test_a_reader_sees_what_is_published(Slot: Any) -> None:
     assert reader.get() is second
     slot.close()
     assert reader.get() is None
+
+
+def test_the_alarm(Slot: Any) -> None:
+    clock = Clock()
+    slot, snapshot = Slot(clock), numbered(1)
+    assert slot.look() is None, "nothing is held"
+    slot.publish(snapshot, 1)
+    assert slot.look() is snapshot
+    slot.set_alarm(1000.5)
+    assert slot.look() is snapshot
+    clock.now = 1000.5
+    assert slot.look() is None
+    assert slot.get() is snapshot
+    slot.set_alarm(math.inf)
+    clock.now = 9e9
+    assert slot.look() is snapshot
+    slot.set_alarm(-math.inf)
+    clock.now = -9e9
+    assert slot.look() is None
+
+
+@pytest.mark.parametrize("clock", [None, time.monotonic])
+def test_the_alarm_by_the_system_s_clock(Slot: Any, clock: Any) -> None:
+    """It may be read a tick behind, never ahead."""
+    slot, snapshot = Slot(clock), numbered(1)
+    slot.publish(snapshot, 1)
+    slot.set_alarm(time.monotonic() + 3600)
+    assert slot.look() is snapshot
+    alarm = time.monotonic()
+    slot.set_alarm(alarm)
+    assert eventually(lambda: slot.look() is None)
+    assert time.monotonic() >= alarm
+    for _ in range(100):
+        slot.set_alarm(time.monotonic() + 3600)
+        assert slot.look() is snapshot
+
+
+def test_a_clock_that_fails(Slot: Any) -> None:
+    def broken() -> float:
+        raise KeyError("no time")
+
+    with pytest.raises(KeyError, match="no time"):
+        Slot(broken).look()
+
+
+def test_whoever_looks_uses_it(Slot: Any) -> None:
+    slot = Slot()
+    assert slot.used is False
+    slot.get()
+    assert slot.used is False
+    slot.look()
+    assert slot.used is True
+    slot.used = False
+    assert slot.used is False
+    slot.publish(numbered(1), 1)
+    slot.look()
+    assert slot.used is True
+    slot.used = False
+    slot.set_alarm(-math.inf)
+    slot.look()
+    assert slot.used is True, "those who are sent away came, too"
+
+
+def test_renewed_in_a_child(Slot: Any) -> None:
+    """What is held stays; nobody asks, and nobody writes, any more."""
+    slot, snapshot = Slot(), numbered(1)
+    slot.publish(snapshot, 1)
+    reader = slot.reader()
+    slot.claim()
+    slot.renew()
+    assert slot.look() is reader.get() is snapshot
+    assert slot.claim()
+    assert slot.publish(numbered(2), 2)
 
 
 def test_what_was_replaced_is_freed(Slot: Any) -> None:

@@ -10,6 +10,13 @@ static inline int64_t rc_word_read(int64_t *word) { return __atomic_load_n(word,
 /* Release: what was written before is seen by who reads the word. */
 static inline void rc_word_set(int64_t *word, int64_t value) { __atomic_store_n(word, value, __ATOMIC_RELEASE); }
 
+/* 0 becomes 1, or it is 1 already. Only who comes first writes: a word that all threads write would go from core to core.
+   No order is needed, since nothing else is concluded from it. */
+static inline void rc_word_mark(int64_t *word)
+{
+    if (!__atomic_load_n(word, __ATOMIC_RELAXED)) __atomic_store_n(word, 1, __ATOMIC_RELAXED);
+}
+
 /* Raises the word to `value` if it is lower. 1: done by this call; 0: it was not lower. */
 static inline int rc_word_raise(int64_t *word, int64_t value)
 {

@@ -8,14 +8,18 @@ snapshot's own reference count.
 
 Who may write is decided by one compare-and-swap on a generation, in the order in which the registry was asked, and not
 by the registry's index: that one goes backwards when a registry was restarted without its data.
+
+Beside it are the two words that every call needs: the alarm, which is the time from which on a caller has to look for
+himself, and whether anybody came.
 """
 
 cimport cython
 from libc.stdint cimport int64_t
 
+import threading
+from time import monotonic
+
 cdef extern from "atomic.h" nogil:
-    int64_t rc_word_read(int64_t *word)
-    void rc_word_set(int64_t *word, int64_t value)
     int rc_word_raise(int64_t *word, int64_t value)
     int rc_word_claim(int64_t *word)
 
@@ -29,25 +33,51 @@ cdef enum:
 
 @cython.final
 cdef class Slot:
-    """Holds one snapshot or ``None``. May be used from any number of threads."""
+    """Holds one snapshot or ``None``. May be used from any number of threads.
 
-    cdef list held            # one item; never rebound
-    cdef int64_t won          # the generation that may write: raised by compare-and-swap
-    cdef int64_t written      # the generation that was written last: readers look at it
-    cdef int64_t claimed      # 1: somebody asks the registry
-    cdef cython.pymutex writing
+    Args:
+        clock: what the alarm is set by: seconds, rising. ``time.monotonic`` (or ``None``) is read without a call of
+            Python's, and may then be behind by some milliseconds (clock.h).
+    """
 
-    def __cinit__(self):
+    def __cinit__(self, clock=None):
         self.held = [None]
+        self.alarm = CLOSED
+        self.clock = monotonic if clock is None else clock
+        if RC_COARSE and self.clock is monotonic:
+            self.clock = None
+        self.writing = threading.Lock()
 
     @property
     def generation(self):
         """That of the snapshot held; 0 before the first."""
         return rc_word_read(&self.written)
 
+    @property
+    def used(self):
+        """Did anybody :meth:`look` since this was last set to False?"""
+        return rc_word_read(&self.marked) != 0
+
+    @used.setter
+    def used(self, bint value):
+        rc_word_set(&self.marked, value)
+
     def get(self):
         """The newest snapshot, or ``None``; never waits."""
         return rc_item_get(self.held)
+
+    def look(self):
+        """The newest snapshot; ``None`` if there is none, or the alarm rings. Never waits. The slot is used then."""
+        # The alarm first: one that was put off is seen together with the snapshot that was the reason.
+        cdef int64_t alarm = rc_word_read(&self.alarm)
+        rc_word_mark(&self.marked)
+        if slot_now(self) >= alarm:
+            return None
+        return rc_item_get(self.held)
+
+    def set_alarm(self, double seconds):
+        """From this time on, by the slot's clock, :meth:`look` gives ``None``; infinity: never."""
+        rc_word_set(&self.alarm, rc_nanoseconds(seconds))
 
     def publish(self, snapshot, int64_t generation):
         """Replace what is held, unless that is of this generation (an int of at least 1) or a later one.
@@ -84,6 +114,14 @@ cdef class Slot:
             _before = rc_item_get(self.held)
             rc_item_set(self.held, None)
             rc_word_set(&self.written, CLOSED)
+
+    def renew(self):
+        """In the child of a fork, where one thread is left: nobody writes, and nobody asks, any more.
+
+        What is held stays, and so does the slot itself: selectors refer to it.
+        """
+        self.writing = threading.Lock()
+        rc_word_set(&self.claimed, 0)
 
     def reader(self):
         """A :class:`Reader` of this slot, for one thread."""

@@ -3,12 +3,17 @@
 The reading side is one look into a private list of one item, which is never rebound. The writing side is decided by
 generations, in the order in which the registry was asked, and not by the registry's index: that one goes backwards
 when a registry was restarted without its data, and the service would never be refreshed again.
+
+Beside it are the two words that every call needs: the alarm, which is the time from which on a caller has to look for
+himself, and whether anybody came.
 """
 
 from __future__ import annotations
 
+import math
 import threading
-from typing import TYPE_CHECKING, List, Optional
+import time
+from typing import TYPE_CHECKING, Callable, List, Optional
 
 if TYPE_CHECKING:
     from ...codec import Snapshot
@@ -21,11 +26,21 @@ CLOSED = 2**63 - 1
 
 
 class Slot:
-    """Holds one snapshot or ``None``. May be used from any number of threads."""
+    """Holds one snapshot or ``None``. May be used from any number of threads.
 
-    __slots__ = ("_claimed", "_closed", "_generation", "_held", "_lock")
+    Args:
+        clock: what the alarm is set by: seconds, rising. ``None``: ``time.monotonic``.
 
-    def __init__(self) -> None:
+    Attributes:
+        used: did anybody :meth:`look` since this was last set to False?
+    """
+
+    __slots__ = ("_alarm", "_claimed", "_clock", "_closed", "_generation", "_held", "_lock", "used")
+
+    def __init__(self, clock: Optional[Callable[[], float]] = None) -> None:
+        self._clock = time.monotonic if clock is None else clock
+        self._alarm = math.inf
+        self.used = False
         self._held: List[Optional["Snapshot"]] = [None]
         self._generation = 0
         self._closed = False
@@ -40,6 +55,17 @@ class Slot:
     def get(self) -> Optional["Snapshot"]:
         """The newest snapshot; never waits."""
         return self._held[0]
+
+    def look(self) -> Optional["Snapshot"]:
+        """The newest snapshot; ``None`` if there is none, or the alarm rings. Never waits. The slot is used then."""
+        # The alarm first: one that was put off is seen together with the snapshot that was the reason.
+        alarm = self._alarm
+        self.used = True
+        return None if self._clock() >= alarm else self._held[0]
+
+    def set_alarm(self, seconds: float) -> None:
+        """From this time on, by the slot's clock, :meth:`look` gives ``None``; infinity: never."""
+        self._alarm = seconds
 
     def publish(self, snapshot: "Snapshot", generation: int) -> bool:
         """Replace what is held, unless that is of this generation (an int of at least 1) or a later one.
@@ -65,6 +91,14 @@ class Slot:
         """The asking is over."""
         if self._claimed.locked():
             self._claimed.release()
+
+    def renew(self) -> None:
+        """In the child of a fork, where one thread is left: nobody writes, and nobody asks, any more.
+
+        What is held stays, and so does the slot itself: selectors refer to it.
+        """
+        self._lock = threading.Lock()
+        self._claimed = threading.Lock()
 
     def reader(self) -> "Reader":
         """A :class:`Reader` of this slot, for one thread."""
