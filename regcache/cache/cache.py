@@ -144,7 +144,7 @@ class Cache:
         entry = self._entries.get(service)
         if entry is None:
             entry = self._entry(service)
-        return entry.get(self._settings.cold_wait if timeout is None else timeout)
+        return entry.get(timeout)
 
     async def get_async(self, service: str, timeout: Optional[float] = None) -> "Snapshot":
         """:meth:`get` for a task of asyncio: the loop is never blocked, and a task that is cancelled while it waits
@@ -152,7 +152,7 @@ class Cache:
         entry = self._entries.get(service)
         if entry is None:
             entry = self._entry(service)
-        return await entry.get_async(self._settings.cold_wait if timeout is None else timeout)
+        return await entry.get_async(timeout)
 
     def warm(
         self, services: Iterable[str], timeout: Optional[float] = None
@@ -186,7 +186,7 @@ class Cache:
         from ..select import Selector  # the next room: the cache knows it only here, for the user's convenience
 
         entry = self._entry(service)
-        entry.pinned = True
+        entry.pin()
         # These refer to the cache, so that it lives for as long as its selectors.
         return Selector(
             service,

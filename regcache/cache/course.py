@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Callable, Iterator, List, Optional
 
 from ..errors import RegcacheError, Timeout, Unavailable
-from .events import Event
+from .events import Event, Notifier
 from .flight import Flight
 from .guard import Doubt, Guard
 from .pace import Pace
@@ -28,9 +28,15 @@ if TYPE_CHECKING:
 
 __all__ = ["Course"]
 
+#: A weak reference to what is to be called.
+Listener = Callable[[], Optional[Callable[[], object]]]
+
+#: The kinds of events after which something else is served, or is to be believed of it.
+NEWS = frozenset({"refreshed", "held", "released"})
+
 
 class Course:
-    """The course of one service. The slot, ``_alarm`` and ``_used`` are read without the lock; all else under it.
+    """The course of one service. The slot, with its alarm, is read without the lock; all else under it.
 
     Somebody is responsible for the next request: a request in flight, a timer, or the next caller who comes after
     ``_due``. In the first two cases the slot's claim is taken; in the third, whoever takes it asks.
@@ -41,7 +47,7 @@ class Course:
         settings, guard: see :class:`Settings` and :class:`Guard`.
         timeout: seconds that the registry may take for an answer.
         source: the registry, for status.
-        notify: called with each event, without any lock.
+        notify: told of each event, without any lock.
         clock: seconds, rising.
         random: floats from 0 to 1, 1 excluded.
     """
@@ -55,7 +61,7 @@ class Course:
         guard: Guard,
         timeout: float,
         source: str,
-        notify: Callable[[Event], None],
+        notify: Notifier,
         clock: Callable[[], float],
         random: Callable[[], float],
     ) -> None:
@@ -66,11 +72,15 @@ class Course:
         self._timeout = timeout
         self._source = source
         self._notify = notify
-        self._clock = clock
-        self._slot = Slot()
+        self.clock = clock
+        #: What is served, and until when callers may take it without looking any further.
+        self.slot = Slot(clock)
         self._lock = threading.Lock()
         self._state = State.COLD
         self._events: List[Event] = []
+        #: Who wants to know that something else is served, or believed; and is there anything to tell them?
+        self._listeners: List[Listener] = []
+        self._news = self._untold = False
         #: Counts requests and timers; what belongs to an older number is not listened to.
         self._generation = 0
         self._load: Optional["Load"] = None
@@ -83,11 +93,10 @@ class Course:
         self._pace = Pace(settings, random)
         self._had_nodes = False
         self._error: Optional[RegcacheError] = None
-        #: Has a caller come since somebody last looked? And when was that?
-        self._used = True
+        #: When did somebody last see that a caller had come?
         self._last_used = clock()
-        # Times. Callers look at _alarm alone, which is the earliest of the three after it.
-        self._alarm = math.inf
+        self.slot.used = True
+        # Times. Callers look at the slot's alarm alone, which is the earliest of these three.
         self._due = math.inf  # a caller may start a refresh
         self._overdue = math.inf  # the request in flight is dead
         self._too_old = math.inf  # what is held counts as nothing
@@ -102,16 +111,30 @@ class Course:
     def _changing(self) -> Iterator[float]:
         """Under the lock; afterwards callers know when to look again, and what happened is told."""
         events: List[Event] = []
+        listeners: List[Listener] = []
         try:
             with self._lock:
                 try:
-                    yield self._clock()
+                    yield self.clock()
                 finally:
-                    self._alarm = min(self._due, self._overdue, self._too_old)
+                    self.slot.set_alarm(min(self._due, self._overdue, self._too_old))
                     events, self._events = self._events, events
+                    if self._news:
+                        self._news, listeners = False, self._listeners
         finally:
+            # The listeners first: whoever is told that there is a new snapshot finds them ready for it.
+            for listener in listeners:
+                self._call(listener)
             for event in events:
                 self._notify(event)
+
+    def _call(self, listener: Listener) -> None:
+        call = listener()
+        if call is not None:
+            try:
+                call()
+            except Exception as error:
+                self._notify.failed(self.service, f"{call!r}, which listens,", error)
 
     def _move(self, new: State) -> None:
         if new is self._state:
@@ -125,6 +148,7 @@ class Course:
 
     def _tell(self, event: Event) -> None:
         self._events.append(event)
+        self._news = self._news or event.kind in NEWS
 
     # -- asking; from here on under the lock, but for what takes it itself -----------------------------------------
 
@@ -144,7 +168,7 @@ class Course:
                 partial(self._done, self._generation),
                 index=index or None,
                 wait=self._settings.blocking_wait if self._blocking else None,
-                previous=self._slot.get(),
+                previous=self.slot.get(),
                 consistency=consistency,
                 urgent=urgent,
             )
@@ -172,7 +196,7 @@ class Course:
     def _leave(self, due: float) -> None:
         """The first caller after this time asks."""
         self._next, self._overdue, self._due = math.inf, math.inf, due
-        self._slot.release()
+        self.slot.release()
 
     def _stop(self) -> None:
         """Nothing is in flight any more, and nothing planned."""
@@ -192,14 +216,15 @@ class Course:
                 self._tell(Event("stuck", self.service, "a request never came or never ended; another takes its place"))
                 self._ask(now, urgent=self._flight is not None)
 
-    def _rest(self, now: float) -> None:
-        held = self._slot.get() is not None
+    def _rest(self) -> None:
+        held = self.slot.get() is not None
         self._stop()
         self._doubt, self._index = None, 0
         if self._flight is not None:
             self._land(Timeout(f"{self.service!r} is no longer asked for"))
         self._move(State.STALE if held else State.COLD)
-        self._leave(now if held else math.inf)
+        # -inf and not now: the clock of the alarm may still be a little before that.
+        self._leave(-math.inf if held else math.inf)
 
     # -- outcomes --------------------------------------------------------------------------------------------------
 
@@ -209,6 +234,7 @@ class Course:
             if generation != self._generation or self._state is State.CLOSED:
                 return
             self._load, self._overdue = None, math.inf
+            self._news, self._untold = self._news or self._untold, False
             try:
                 if outcome.error is not None:
                     self._fail(outcome.error, now)
@@ -222,7 +248,7 @@ class Course:
     def _hear(self, snapshot: "Snapshot", generation: int, now: float) -> None:
         """An answer: believe it, or hold it back and ask again."""
         self._pace.failures = 0
-        held, doubt = self._slot.get(), self._doubt
+        held, doubt = self.slot.get(), self._doubt
         why = self._guard.doubts(held, snapshot) if held is not None and now < self._too_old else None
         if why is None:
             self._publish(snapshot, generation, now, "the nodes are back")
@@ -241,10 +267,10 @@ class Course:
         self._later(now + delay, consistency=consistency)
 
     def _publish(self, snapshot: "Snapshot", generation: int, now: float, why: str) -> None:
-        held, doubt, self._doubt = self._slot.get(), self._doubt, None
+        held, doubt, self._doubt = self.slot.get(), self._doubt, None
         same = held is not None and 0 < snapshot.index == held.index
         if not (same and not snapshot.added and not snapshot.changed and not snapshot.removed):
-            self._slot.publish(snapshot, generation)
+            self.slot.publish(snapshot, generation)
             self._since, held = now, snapshot
             self._had_nodes = self._had_nodes or len(snapshot) > 0
             self._tell(Event("refreshed", self.service, _changes(snapshot), snapshot))
@@ -254,7 +280,7 @@ class Course:
 
     def _confirm(self, index: int, now: float) -> None:
         """What is held is what the registry says. What next?"""
-        settings, held = self._settings, self._slot.get()
+        settings, held = self._settings, self.slot.get()
         if held is None:  # a query that found no change, though there is nothing that could have changed
             self._ask(now)
             return
@@ -269,7 +295,7 @@ class Course:
             self._fresh_until = now + settings.ttl
             self._leave(now + fresh)
         elif not self._wanted(now):
-            self._rest(now)
+            self._rest()
         else:
             delay = self._pace.churning(now)
             if delay:
@@ -278,7 +304,7 @@ class Course:
                 self._ask(now, index=self._index)
 
     def _fail(self, error: RegcacheError, now: float) -> None:
-        settings, held = self._settings, self._slot.get()
+        settings, held = self._settings, self.slot.get()
         self._error, self._failed = error, now
         self._index = 0
         delay, remembered = self._pace.failed(error)
@@ -291,7 +317,7 @@ class Course:
         elif not settings.watch and self._doubt is None:
             self._leave(now + min(delay, settings.ttl))
         elif not self._wanted(now):
-            self._rest(now)
+            self._rest()
         else:
             self._later(now + delay, consistency=self._doubt.ask()[1] if self._doubt is not None else None)
 
@@ -299,18 +325,18 @@ class Course:
         """Tell those who have waited."""
         flight, self._flight = self._flight, None
         if flight is not None:
-            now = self._clock()
-            flight.end(self._slot.get() if error is None else None, error and self._why(error, now))
+            now = self.clock()
+            flight.end(self.slot.get() if error is None else None, error and self._why(error, now))
 
     def _wanted(self, now: float) -> bool:
         """Has a caller come within the idle time?"""
-        if self._used:
-            self._used, self._last_used = False, now
+        if self.slot.used:
+            self.slot.used, self._last_used = False, now
         return now - self._last_used < self._settings.idle
 
     def _why(self, error: RegcacheError, now: float) -> RegcacheError:
         """The error of a caller who gets nothing: this one, or, if something is held, that it is too old."""
-        if self._slot.get() is None or self._state is State.CLOSED:
+        if self.slot.get() is None or self._state is State.CLOSED:
             return error
         age = ago(now - self._confirmed)
         told = Unavailable(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import threading
+import weakref
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Optional, Union
+from types import MethodType
+from typing import TYPE_CHECKING, Any, Callable, List, Optional, Tuple, Union
 
 from ..errors import RegcacheError, Timeout, Unavailable
-from .course import Course
+from .course import Course, Listener
 from .flight import Flight, again
-from .slot import Slot
 from .state import State
 from .status import Status
 
@@ -25,36 +26,41 @@ class Entry(Course):
 
     def __init__(self, service: str, *args: Any, **kwargs: Any) -> None:
         super().__init__(service, *args, **kwargs)
-        #: A selector looks here: not to be forgotten.
-        self.pinned = False
+        # One for each who must find it here; its length is changed in one step, without a lock.
+        self._pins: List[None] = []
 
     # -- what callers do -----------------------------------------------------------------------------------------
 
-    def get(self, timeout: float) -> "Snapshot":
-        """The newest snapshot. Waits only if there is none (or one beyond max_stale), at most ``timeout`` seconds.
+    def get(self, timeout: Optional[float] = None) -> "Snapshot":
+        """The newest snapshot. Waits only if there is none (or one beyond max_stale), at most ``timeout`` seconds
+        (``cold_wait`` if that is ``None``).
 
         Raises:
             Timeout: there is none, and the request in flight did not end in time. It goes on.
             RegcacheError: there is none, and this is why the last request failed.
         """
-        snapshot = self._slot.get()
-        if snapshot is not None and self._clock() < self._alarm:
-            self._used = True
+        snapshot = self.slot.look()
+        if snapshot is not None:
             return snapshot
         found = self._attend()
         if not isinstance(found, Flight):
             return found
-        if not found.wait(timeout):
-            raise self._late(timeout)
+        seconds = self._settings.cold_wait if timeout is None else timeout
+        if not found.wait(seconds):
+            raise self._late(seconds)
         return found.result()
 
-    async def get_async(self, timeout: float) -> "Snapshot":
+    async def get_async(self, timeout: Optional[float] = None) -> "Snapshot":
         """The same for a task of asyncio; the loop is never blocked."""
+        snapshot = self.slot.look()
+        if snapshot is not None:
+            return snapshot
         found = self._attend()
         if not isinstance(found, Flight):
             return found
-        if not await found.wait_async(timeout):
-            raise self._late(timeout)
+        seconds = self._settings.cold_wait if timeout is None else timeout
+        if not await found.wait_async(seconds):
+            raise self._late(seconds)
         return found.result()
 
     def start(self) -> None:
@@ -64,18 +70,51 @@ class Entry(Course):
 
     def held(self) -> Optional["Snapshot"]:
         """The newest snapshot, or ``None``; asks nobody."""
-        return self._slot.get()
+        return self.slot.get()
+
+    # -- for those who prepare something of each snapshot ----------------------------------------------------------
+
+    def view(self) -> "Tuple[Optional[Snapshot], int, Optional[str]]":
+        """The newest snapshot, its generation, and why an answer is held back (``None``: none is). Asks nobody."""
+        with self._lock:
+            return self.slot.get(), self.slot.generation, None if self._doubt is None else self._doubt.why
+
+    def listen(self, listener: Callable[[], object]) -> None:
+        """Call this whenever :meth:`view` says something else: after each publishing, when an answer is held back, when
+        it no longer is, and when the service is closed.
+
+        In the child of a fork the slot and the listeners are the same; nothing is called before its first answer.
+
+        Called without a lock of ours, on the thread that brought it about: one of the cache's, or who called
+        :meth:`accept` or :meth:`close`. Two calls may overlap, or come in another order than what they tell of: what
+        counts is what ``view`` says now. What it raises is logged. It is not kept alive: when it is gone (of a bound
+        method: its object), so is its place here.
+        """
+        made: Listener = weakref.WeakMethod(listener) if isinstance(listener, MethodType) else weakref.ref(listener)
+        with self._lock:
+            # A new list: the one before may be being gone through.
+            self._listeners = [*(one for one in self._listeners if one() is not None), made]
+
+    def pin(self) -> None:
+        """Do not forget this service, though it may never have had nodes."""
+        self._pins.append(None)
+
+    def unpin(self) -> None:
+        """Take back one :meth:`pin`. The garbage collector may do that, in the middle of anything."""
+        self._pins.pop()
+
+    # -- what is going on -----------------------------------------------------------------------------------------
 
     @property
     def state(self) -> State:
         """Seen now: an answer grows stale without anybody's doing."""
         with self._lock:
-            return self._seen(self._clock())
+            return self._seen(self.clock())
 
     def status(self) -> Status:
         """What is going on, as data and in words."""
         with self._lock:
-            now, held, doubt = self._clock(), self._slot.get(), self._doubt
+            now, held, doubt = self.clock(), self.slot.get(), self._doubt
             watching = self._load is not None and self._blocking
             attempt = 0.0 if self._load is not None and not watching else min(self._next, self._due) - now
             return Status(
@@ -107,57 +146,60 @@ class Entry(Course):
     def close(self) -> None:
         """Let go of everything, tell those who wait, and ignore the answer that is still to come."""
         with self._changing():
+            held = self.slot.get()
             self._move(State.CLOSED)
             self._stop()
             self._doubt = None
             self._due = self._too_old = math.inf
             self._land(_closed(self.service))
-        self._slot.close()
+            self.slot.close()
+            self._news = True
+        del held  # without the lock: that may run code of anybody's
 
     def rest(self) -> None:
         """Ask no more until the next caller comes; what is held is kept."""
-        with self._changing() as now:
+        with self._changing():
             if self._state is not State.CLOSED:
-                self._rest(now)
+                self._rest()
 
     def forgettable(self) -> bool:
         """Is nothing lost with it? It never had nodes, and neither a selector nor a caller is waiting for some."""
         with self._lock:
-            return not (self._had_nodes or self.pinned or self._flight)
+            return not (self._had_nodes or self._pins or self._flight)
 
     def after_fork(self) -> None:
         """In the child: what was in flight is the parent's, and its threads are not here."""
         # Another thread of the parent may have held these locks.
         self._lock = threading.Lock()
-        held, generation = self._slot.get(), self._slot.generation
-        self._slot = Slot()
-        if held is not None:
-            self._slot.publish(held, generation)
+        self.slot.renew()
         self._load = self._timer = self._flight = None
         self._events = []
-        with self._changing() as now:
+        # What was held back is not, here. Those who listen are told with the first answer, not now: other threads of
+        # the parent may have held their locks as well, and these are renewed when all of us have been called.
+        self._news, self._untold = False, self._doubt is not None
+        with self._changing():
             if self._state is State.CLOSED:
-                self._slot.close()
+                self.slot.close()
             else:
-                self._rest(now)
+                self._rest()
 
     # -- the rare part of get() ------------------------------------------------------------------------------------
 
     def _attend(self) -> "Union[Snapshot, Flight]":
         """See to the next request, and to those who have nothing."""
-        self._used = True
-        now = self._clock()
-        if now >= self._due and self._slot.claim():
+        self.slot.used = True
+        now = self.clock()
+        if now >= self._due and self.slot.claim():
             try:
                 with self._changing():
                     if self._load is None and self._timer is None and self._state is not State.CLOSED:
                         self._ask(now)
             except BaseException:  # KeyboardInterrupt: somebody else shall do it
-                self._slot.release()
+                self.slot.release()
                 raise
         elif now >= self._overdue:
             self._replace(now)
-        snapshot = self._slot.get()
+        snapshot = self.slot.get()
         if snapshot is not None and now < self._too_old:
             return snapshot
         with self._changing():
@@ -167,14 +209,14 @@ class Entry(Course):
         """The request that those who have nothing wait for; a new one if there is none."""
         if self._state is State.CLOSED:
             raise _closed(self.service)
-        snapshot = self._slot.get()
+        snapshot = self.slot.get()
         if snapshot is not None and now < self._too_old:
             return snapshot
         if self._flight is None:
             if self._load is None or self._blocking:
                 if self._error is not None and now < self._retry:
                     raise self._again(self._error, now)
-                self._slot.claim()
+                self.slot.claim()
                 self._ask(now, urgent=True)
                 if self._load is None:  # it could not even be sent
                     assert self._error is not None
@@ -187,7 +229,7 @@ class Entry(Course):
 
     def _late(self, timeout: float) -> RegcacheError:
         late = Timeout(f"no answer about {self.service!r} within {max(0.0, timeout):g} s; the request goes on")
-        return late if self._slot.get() is None else self._why(self._error or late, self._clock())
+        return late if self.slot.get() is None else self._why(self._error or late, self.clock())
 
 
 def _closed(service: str) -> Unavailable:

@@ -70,7 +70,11 @@ class Notifier:
         try:
             self._hook(event)
         except Exception as error:
-            self._write("hook", event.service, f"the hook for events failed: {error!r}", error)
+            self.failed(event.service, "the hook for events", error)
+
+    def failed(self, service: str, what: str, error: Exception) -> None:
+        """Somebody who was told of something raised."""
+        self._write("hook", service, f"{what} failed: {error!r}", error)
 
     def renew(self) -> None:
         """In the child of a fork: another thread may have held the lock."""

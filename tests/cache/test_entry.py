@@ -395,8 +395,8 @@ def test_whatever_happens_somebody_is_responsible_and_one_request_is_in_flight(s
         assert len(refresher.in_flight) + len(refresher.timers) <= 1
         if not refresher.in_flight and not refresher.timers:
             # The next caller can ask: nobody has the claim.
-            assert entry._slot.claim()
-            entry._slot.release()
+            assert entry.slot.claim()
+            entry.slot.release()
     # And with a registry that is well again, all is well again.
     for _ in range(400):
         for load in list(refresher.in_flight):
