@@ -22,6 +22,7 @@ from .events import Event, Notifier, logger
 from .guard import Guard
 from .refresh import Refresher
 from .settings import Settings
+from .source import Source
 from .state import State
 from .status import Status, ago, count
 
@@ -185,13 +186,13 @@ class Cache:
         """
         from ..select import Selector  # the next room: the cache knows it only here, for the user's convenience
 
-        entry = self._entry(service)
-        entry.pin()
-        # These refer to the cache, so that it lives for as long as its selectors.
+        source = self._source(service)
+        source.pin()
+        # These refer to the source, and so to the cache, so that it lives for as long as its selectors.
         return Selector(
             service,
-            lambda timeout: entry.get(self._settings.cold_wait if timeout is None else timeout),
-            get_async=lambda timeout: entry.get_async(self._settings.cold_wait if timeout is None else timeout),
+            lambda timeout: source.get(timeout),
+            get_async=lambda timeout: source.get_async(timeout),
             strategy=strategy,
             filters=filters,
         )
@@ -272,6 +273,9 @@ class Cache:
                     random=self._random,
                 )
             return entry
+
+    def _source(self, service: str) -> Source:
+        return Source(self, self._entry(service))
 
     def _sweep(self) -> None:
         """Forget names that never had nodes. Callers who are just asking such an entry are still served by it."""

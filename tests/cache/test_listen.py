@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import weakref
 from typing import Any, List
 
 import pytest
@@ -158,6 +159,23 @@ def test_in_the_child_of_a_fork_the_slot_and_the_listeners_are_the_same() -> Non
             os._exit(0 if good else 1)
     assert os.waitpid(child, 0)[1] == 0
     assert ear.seen == []
+
+
+def test_a_source_keeps_the_cache_and_its_parts_do_not() -> None:
+    cache, refresher = running(1)
+    source = cache._source("greeter")
+    entry, gone = cache._entries["greeter"], weakref.ref(cache)
+    assert source.slot is entry.slot and source.clock is refresher.clock
+    del cache
+    gc.collect()
+    assert gone() is not None
+    assert source.get() is source.slot.look() is source.view()[0]
+    unpin = source.unpin
+    source.pin()
+    del source
+    gc.collect()
+    assert gone() is None
+    unpin()
 
 
 def test_an_entry_waits_as_long_as_its_cache_says() -> None:
