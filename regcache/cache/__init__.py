@@ -6,7 +6,8 @@ from .cache import Cache
 from .connect import connect
 from .events import Event
 from .guard import Guard
+from .slot import Reader
 from .state import State
 from .status import HeldBack, Status
 
-__all__ = ["Cache", "Event", "Guard", "HeldBack", "State", "Status", "connect"]
+__all__ = ["Cache", "Event", "Guard", "HeldBack", "Reader", "State", "Status", "connect"]

@@ -194,6 +194,42 @@ def test_renewed_in_a_child(Slot: Any) -> None:
     assert slot.publish(numbered(2), 2)
 
 
+def test_a_reader_heeds_the_alarm_and_marks_the_slot(Slot: Any) -> None:
+    clock = Clock()
+    slot, snapshot, asked = Slot(clock), numbered(1), []
+    reader = slot.reader()
+    other = slot.reader(lambda timeout: asked.append(timeout) or "asked for")
+    assert reader.get() is None
+    assert other.get(0.5) == "asked for"
+    slot.publish(snapshot, 1)
+    slot.used = False
+    assert other.get() is snapshot
+    assert slot.used
+    slot.set_alarm(1001)
+    assert reader.get() is snapshot
+    clock.now = 1001
+    slot.used = False
+    assert reader.get() is None
+    assert slot.used
+    assert other.get() == "asked for"
+    slot.set_alarm(math.inf)
+    assert other.get() is reader.get() is snapshot
+    assert asked == [0.5, None]
+
+
+def test_a_reader_is_of_one_thread(Slot: Any) -> None:
+    slot = Slot()
+    slot.publish(numbered(1), 1)
+    reader = slot.reader()
+
+    def read(_: int) -> None:
+        with pytest.raises(RuntimeError, match="for the thread that made it"):
+            reader.get()
+
+    together(1, read)
+    assert reader.get() is slot.get()
+
+
 def test_what_was_replaced_is_freed(Slot: Any) -> None:
     slot = Slot()
     old = numbered(1)

@@ -59,7 +59,7 @@ def test_readers_see_whole_snapshots_while_they_are_replaced() -> None:
     def read(number: int) -> None:
         reader = slot.reader()
         while not stop.is_set():
-            snapshot = slot.get() if number % 2 else reader.get()
+            snapshot = slot.look() if number % 2 else reader.get()
             assert snapshot is not None
             check(snapshot)
 

@@ -27,6 +27,9 @@ cdef extern from "item.h":
     object rc_item_get(list held)
     int rc_item_set(list held, object item) except -1
 
+cdef extern from "pythread.h" nogil:
+    unsigned long PyThread_get_thread_ident()
+
 cdef enum:
     CLOSED = 0x7fffffffffffffff
 
@@ -123,31 +126,52 @@ cdef class Slot:
         self.writing = threading.Lock()
         rc_word_set(&self.claimed, 0)
 
-    def reader(self):
-        """A :class:`Reader` of this slot, for one thread."""
-        return Reader(self)
+    def reader(self, otherwise=None):
+        """A :class:`Reader` of this slot, for the thread that calls this."""
+        return Reader(self, otherwise)
 
 
 @cython.final
 cdef class Reader:
-    """What one thread's hot loop reads: while nothing was published it costs one load, and no count of the snapshot.
+    """What one thread's hot loop reads: while nothing was published it costs a few loads, and no count in the slot.
 
-    It keeps its snapshot alive until it is used again or dropped.
+    It is of the thread that made it, and keeps its snapshot alive until it is used again or dropped.
+
+    Args:
+        slot: whose snapshots.
+        otherwise: called with the timeout where :meth:`Slot.look` would give ``None``, for something to return.
     """
 
     cdef Slot slot
+    cdef object otherwise
     cdef object snapshot
     cdef int64_t generation
+    cdef unsigned long thread
+    cdef object __weakref__
 
-    def __cinit__(self, Slot slot not None):
+    def __cinit__(self, Slot slot not None, otherwise=None):
         self.slot = slot
+        self.otherwise = otherwise
         self.generation = -1
+        self.thread = PyThread_get_thread_ident()
 
-    def get(self):
-        """The newest snapshot, or ``None``; never waits."""
-        # The generation is read first: if a writer comes in between, the next call looks again.
-        cdef int64_t generation = rc_word_read(&self.slot.written)
+    def get(self, timeout=None):
+        """The newest snapshot, as :meth:`Slot.look`; if there is none, or the alarm rings, what ``otherwise`` says.
+
+        Raises:
+            RuntimeError: this is another thread. Two at once would drop one reference twice.
+        """
+        if self.thread != PyThread_get_thread_ident():
+            raise RuntimeError("a reader is for the thread that made it")
+        cdef Slot slot = self.slot
+        # In this order: an alarm that was put off is seen together with the snapshot that was the reason; and if a
+        # writer comes after the generation was read, the next call looks again.
+        cdef int64_t alarm = rc_word_read(&slot.alarm)
+        cdef int64_t generation = rc_word_read(&slot.written)
         if generation != self.generation:
-            self.snapshot = rc_item_get(self.slot.held)
+            self.snapshot = rc_item_get(slot.held)
             self.generation = generation
+        rc_word_mark(&slot.marked)
+        if self.snapshot is None or slot_now(slot) >= alarm:
+            return None if self.otherwise is None else self.otherwise(timeout)
         return self.snapshot

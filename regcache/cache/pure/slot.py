@@ -100,9 +100,9 @@ class Slot:
         self._lock = threading.Lock()
         self._claimed = threading.Lock()
 
-    def reader(self) -> "Reader":
-        """A :class:`Reader` of this slot, for one thread."""
-        return Reader(self)
+    def reader(self, otherwise: "Optional[Callable[[Optional[float]], Snapshot]]" = None) -> "Reader":
+        """A :class:`Reader` of this slot, for the thread that calls this."""
+        return Reader(self, otherwise)
 
     def close(self) -> None:
         """Let go of the snapshot and refuse any other."""
@@ -115,20 +115,41 @@ class Slot:
 
 
 class Reader:
-    """What one thread's hot loop reads. It keeps its snapshot alive until it is used again or dropped."""
+    """What one thread's hot loop reads.
 
-    __slots__ = ("_generation", "_slot", "_snapshot")
+    It is of the thread that made it, and keeps its snapshot alive until it is used again or dropped.
 
-    def __init__(self, slot: Slot) -> None:
+    Args:
+        slot: whose snapshots.
+        otherwise: called with the timeout where :meth:`Slot.look` would give ``None``, for something to return.
+    """
+
+    __slots__ = ("__weakref__", "_generation", "_otherwise", "_slot", "_snapshot", "_thread")
+
+    def __init__(self, slot: Slot, otherwise: "Optional[Callable[[Optional[float]], Snapshot]]" = None) -> None:
         self._slot = slot
+        self._otherwise = otherwise
         self._snapshot: Optional["Snapshot"] = None
         self._generation = -1
+        self._thread = threading.get_ident()
 
-    def get(self) -> Optional["Snapshot"]:
-        """The newest snapshot, or ``None``; never waits."""
-        # The generation is read first: if a writer comes in between, the next call looks again.
-        generation = self._slot.generation
+    def get(self, timeout: Optional[float] = None) -> Optional["Snapshot"]:
+        """The newest snapshot, as :meth:`Slot.look`; if there is none, or the alarm rings, what ``otherwise`` says.
+
+        Raises:
+            RuntimeError: this is another thread. (It would do no harm here, as it does in the compiled twin.)
+        """
+        if self._thread != threading.get_ident():
+            raise RuntimeError("a reader is for the thread that made it")
+        slot = self._slot
+        # In this order: an alarm that was put off is seen together with the snapshot that was the reason; and if a
+        # writer comes after the generation was read, the next call looks again.
+        alarm = slot._alarm
+        generation = slot._generation
         if generation != self._generation:
-            self._snapshot = self._slot.get()
+            self._snapshot = slot._held[0]
             self._generation = generation
+        slot.used = True
+        if self._snapshot is None or slot._clock() >= alarm:
+            return None if self._otherwise is None else self._otherwise(timeout)
         return self._snapshot
