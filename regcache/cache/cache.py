@@ -24,7 +24,7 @@ from .refresh import Refresher
 from .settings import Settings
 from .source import Source
 from .state import State
-from .status import Status, ago, count
+from .status import Status, count
 
 if TYPE_CHECKING:
     from ..codec import Node, Snapshot
@@ -224,16 +224,6 @@ class Cache:
             state = State.CLOSED if self._closed else State.COLD
             return Status.of_nothing(checked_name(service), state.value, repr(self.registry))
         return entry.status()
-
-    def explain(self, snapshot: "Snapshot") -> str:
-        """Where a snapshot of this cache comes from, and why it is served, or no longer, in words."""
-        entry = self._entries.get(snapshot.service)
-        told = str(self.status(snapshot.service))
-        if entry is not None and entry.held() is snapshot:
-            return told
-        taken = "" if snapshot.age is None else f", taken {ago(snapshot.age)}"
-        nodes = count(len(snapshot), "node")
-        return f"a snapshot with {nodes} (index {snapshot.index}{taken}) that is not what is served; {told}"
 
     def accept(self, service: str) -> bool:
         """Believe the answer that is held back, now. Was there one?"""

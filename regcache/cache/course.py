@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 import threading
+import weakref
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Callable, Iterator, List, Optional
+from typing import TYPE_CHECKING, Callable, Iterator, List, Optional, cast
 
 from ..errors import RegcacheError, Timeout, Unavailable
 from .events import Event, Notifier
@@ -24,6 +25,7 @@ from .status import ago, count
 if TYPE_CHECKING:
     from ..codec import Snapshot
     from ..registry import Consistency
+    from .entry import Entry
     from .refresh import Load, Outcome, Refresher, Timer
 
 __all__ = ["Course"]
@@ -75,7 +77,8 @@ class Course:
         self.clock = clock
         #: What is served, and until when callers may take it without looking any further.
         self.slot = Slot(clock)
-        self._lock = threading.Lock()
+        # Taken again by who is in it: a guard, which is asked under it, may ask what a snapshot of ours is.
+        self._lock = threading.RLock()
         self._state = State.COLD
         self._events: List[Event] = []
         #: Who wants to know that something else is served, or believed; and is there anything to tell them?
@@ -219,7 +222,7 @@ class Course:
     def _rest(self) -> None:
         held = self.slot.get() is not None
         self._stop()
-        self._doubt, self._index = None, 0
+        self._doubt, self._index, self._fresh_until = None, 0, -math.inf
         if self._flight is not None:
             self._land(Timeout(f"{self.service!r} is no longer asked for"))
         self._move(State.STALE if held else State.COLD)
@@ -270,6 +273,7 @@ class Course:
         held, doubt, self._doubt = self.slot.get(), self._doubt, None
         same = held is not None and 0 < snapshot.index == held.index
         if not (same and not snapshot.added and not snapshot.changed and not snapshot.removed):
+            snapshot._attach(cast("weakref.ref[Entry]", weakref.ref(self)))
             self.slot.publish(snapshot, generation)
             self._since, held = now, snapshot
             self._had_nodes = self._had_nodes or len(snapshot) > 0
@@ -287,12 +291,12 @@ class Course:
         self._confirmed = now
         fresh = self._pace.answered(len(held))
         self._too_old = now + settings.too_old()
+        self._fresh_until = now + (math.inf if settings.watch else settings.ttl)
         self._move(State.FRESH)
         self._land(None)
         # An index that went backwards is another history: the next request begins anew.
         self._index = index if index >= self._index else 0
         if not settings.watch:
-            self._fresh_until = now + settings.ttl
             self._leave(now + fresh)
         elif not self._wanted(now):
             self._rest()
@@ -307,6 +311,8 @@ class Course:
         settings, held = self._settings, self.slot.get()
         self._error, self._failed = error, now
         self._index = 0
+        if settings.watch:
+            self._fresh_until = -math.inf  # nobody would tell us of a change
         delay, remembered = self._pace.failed(error)
         self._retry = now + remembered
         self._tell(Event("error", self.service, f"{type(error).__name__}: {error}", error=error))

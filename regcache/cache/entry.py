@@ -13,7 +13,7 @@ from ..errors import RegcacheError, Timeout, Unavailable
 from .course import Course, Listener
 from .flight import Flight, again
 from .state import State
-from .status import Status
+from .status import Status, ago, count
 
 if TYPE_CHECKING:
     from ..codec import Snapshot
@@ -133,6 +133,27 @@ class Entry(Course):
                 None if doubt is None else doubt.status(now),
             )
 
+    # -- what a snapshot says of itself; this entry served it first ------------------------------------------------
+
+    def is_stale(self, snapshot: "Snapshot") -> bool:
+        """Is it no longer served, or did nobody confirm it for too long?"""
+        return snapshot is not self.slot.get() or self.clock() >= self._fresh_until
+
+    def is_held(self, snapshot: "Snapshot") -> bool:
+        """Is it served while another answer is held back?"""
+        return self._doubt is not None and snapshot is self.slot.get()
+
+    def explain(self, snapshot: "Snapshot") -> str:
+        """Where it comes from, and why it is served, or no longer."""
+        told = str(self.status())
+        if self.slot.get() is snapshot:
+            return told
+        taken = "" if snapshot.age is None else f", taken {ago(snapshot.age)}"
+        nodes = count(len(snapshot), "node")
+        return f"a snapshot with {nodes} (index {snapshot.index}{taken}) that is not what is served; {told}"
+
+    # -- what changes it -------------------------------------------------------------------------------------------
+
     def accept(self) -> bool:
         """Believe the answer that is held back. Was there one?"""
         with self._changing() as now:
@@ -170,7 +191,7 @@ class Entry(Course):
     def after_fork(self) -> None:
         """In the child: what was in flight is the parent's, and its threads are not here."""
         # Another thread of the parent may have held these locks.
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self.slot.renew()
         self._load = self._timer = self._flight = None
         self._events = []

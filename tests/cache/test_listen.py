@@ -25,7 +25,7 @@ class Ear:
         entry.listen(self.hear)
 
     def hear(self) -> None:
-        assert not self.entry._lock.locked()
+        assert not self.entry._lock._is_owned()
         snapshot, generation, held_back = self.entry.view()
         assert generation == self.entry.slot.generation
         self.seen.append((None if snapshot is None else len(snapshot), held_back))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
+from typing import Any, List, Optional
 
-from regcache import Cache, MemoryRegistry, Unavailable
+from regcache import Cache, Guard, MemoryRegistry, Snapshot, Unavailable
+from regcache.cache.refresh import Outcome
 from tests.cache.fake import faked, running, started
+from tests.cache.stub import node
 
 
 def test_a_service_that_nobody_asked_for() -> None:
@@ -76,10 +80,92 @@ def test_ready_for_json() -> None:
 def test_a_snapshot_is_explained() -> None:
     cache, refresher = running(10, index=10)
     first = cache.get("greeter")
-    assert cache.explain(first) == str(cache.status("greeter"))
+    assert first.explain() == str(cache.status("greeter"))
     refresher.now.many(11, index=11)
-    told = cache.explain(first)
+    told = first.explain()
     assert told.startswith("a snapshot with 10 nodes (index 10) that is not what is served; greeter: fresh; serves 11")
+    entry = cache._entries.pop("greeter")
+    second = entry.held()
+    assert second is not None and second.explain() == str(entry.status())
+    del entry, cache, refresher
+    gc.collect()
+    assert second.explain() == "greeter: a snapshot with 11 nodes (index 11) that no cache serves any more"
+    assert second.stale and not second.held
+
+
+def test_a_snapshot_that_never_was_in_a_cache() -> None:
+    snapshot = Snapshot("greeter", [node(1)], index=3)
+    assert snapshot.explain() == "greeter: a snapshot with 1 node (index 3) that no cache serves"
+    assert snapshot.stale is snapshot.held is False
+
+
+def test_a_snapshot_of_two_caches_is_the_first_one_s() -> None:
+    cache, refresher = running(1)
+    snapshot = cache.get("greeter")
+    other, others = started()
+    others.now.end(Outcome(snapshot, None, snapshot.index, False, 0.0, 0.0))
+    assert other.get("greeter") is snapshot
+    other.close()
+    assert not snapshot.stale
+
+
+def test_stale_and_held_with_a_watch() -> None:
+    cache, refresher = running(10, index=10)
+
+    def said() -> Any:
+        return snapshot.stale, snapshot.held
+
+    snapshot = cache.get("greeter")
+    assert said() == (False, False)
+    refresher.advance(10_000)
+    assert said() == (False, False), "it would be told of a change"
+    refresher.now.answer(index=20)
+    assert said() == (False, True)
+    refresher.advance(0)
+    refresher.now.fail(Unavailable("down"))
+    assert said() == (True, True), "nobody tells of changes"
+    refresher.advance(60)
+    refresher.now.answer(*snapshot.nodes, index=10)
+    assert said() == (False, False)
+    refresher.now.many(9, index=30)
+    assert said() == (True, False), "replaced"
+    snapshot = cache.get("greeter")
+    assert said() == (False, False)
+    cache._entries["greeter"].rest()
+    assert said() == (True, False), "no longer watched"
+    cache.close()
+    assert said() == (True, False)
+    assert "closed" in snapshot.explain()
+
+
+def test_stale_without_a_watch() -> None:
+    cache, refresher = running(10, watch=False, ttl=30)
+    snapshot = cache.get("greeter")
+    refresher.advance(29)
+    cache.get("greeter")
+    refresher.now.fail(Unavailable("down"))
+    assert not snapshot.stale, "the ttl is not over"
+    refresher.advance(1)
+    assert snapshot.stale
+    assert cache.status("greeter").state == "failed"
+    cache.get("greeter")
+    refresher.now.answer(*snapshot.nodes, index=10)
+    assert not snapshot.stale
+
+
+def test_a_guard_may_ask_about_what_is_held() -> None:
+    """It is asked in the middle of everything."""
+    said: List[Any] = []
+
+    class Curious(Guard):
+        def doubts(self, held: Snapshot, answer: Snapshot) -> Optional[str]:
+            said.append((held.explain(), held.stale, held.held, answer.stale))
+            return None
+
+    cache, refresher = running(10, guard=Curious())
+    refresher.now.many(11, index=11)
+    (told,) = said
+    assert told[0].startswith("greeter: fresh; serves 10 nodes") and told[1:] == (False, False, False)
 
 
 def test_after_the_end() -> None:

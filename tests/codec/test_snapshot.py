@@ -6,6 +6,7 @@ import copy
 import gc
 import json
 import pickle
+import re
 import threading
 import time
 import weakref
@@ -16,6 +17,7 @@ import pytest
 
 from regcache import DecodeWarning, Endpoint, Limits, Stats, Value, Weights
 from tests import build, plain, recorded
+from tests.together import together
 
 SAME = build.tag("t", {"zone": "eu"})
 
@@ -513,3 +515,58 @@ def test_limits_do_not_stay_with_a_snapshot(codec: Any) -> None:
     before = codec.decode(build.body(*three()))
     after = codec.decode(build.body(*three()), previous=before, limits=Limits(decompressed_bytes=10**6))
     assert after[0] is before[0]
+
+
+# --- Whoever serves it -------------------------------------------------------------------------------------
+
+
+class Keeper:
+    def is_stale(self, snapshot: Any) -> bool:
+        return True
+
+    def is_held(self, snapshot: Any) -> bool:
+        return True
+
+    def explain(self, snapshot: Any) -> str:
+        return f"{snapshot.service} is served"
+
+
+def test_what_a_snapshot_says_of_itself_is_said_by_whoever_serves_it(codec: Any) -> None:
+    snapshot = codec.decode(build.body(*three()), "svc", index=7)
+    assert snapshot.explain() == "svc: a snapshot with 3 nodes (index 7) that no cache serves"
+    assert snapshot.stale is snapshot.held is False
+    keeper, other = Keeper(), Keeper()
+    snapshot._attach(weakref.ref(keeper))
+    snapshot._attach(weakref.ref(other))
+    assert snapshot.explain() == "svc is served"
+    assert snapshot.stale is snapshot.held is True
+    del keeper
+    gc.collect()
+    assert snapshot.explain() == "svc: a snapshot with 3 nodes (index 7) that no cache serves any more"
+    assert (snapshot.stale, snapshot.held) == (True, False)
+
+
+def test_whoever_serves_it_is_not_copied(codec: Any) -> None:
+    keeper = Keeper()
+    snapshot = codec.Snapshot("svc", index=7, taken=time.monotonic())
+    snapshot._attach(weakref.ref(keeper))
+    again = pickle.loads(pickle.dumps(snapshot))
+    assert again == snapshot
+    assert re.fullmatch(
+        r"svc: a snapshot with 0 nodes \(index 7, taken \d\.\d s ago\) that no cache serves", again.explain()
+    )
+
+
+def test_one_of_many_serves_it(codec: Any) -> None:
+    """All see the same one, whoever came first."""
+    for _ in range(20):
+        snapshot = codec.Snapshot("svc")
+        keepers = [Keeper() for _ in range(4)]
+        for number, keeper in enumerate(keepers):
+            keeper.explain = lambda snapshot, number=number: str(number)  # type: ignore[method-assign]
+
+        def attach(number: int, snapshot: Any = snapshot, keepers: Any = keepers) -> str:
+            snapshot._attach(weakref.ref(keepers[number]))
+            return snapshot.explain()
+
+        assert len(set(together(4, attach))) == 1

@@ -37,7 +37,12 @@ cdef class Snapshot:
     cdef readonly tuple removed
     cdef readonly object stats
     cdef Memo memo
+    # A weak reference to whoever serves it. Set at most once and then never changed (lazy.h); owns a count.
+    cdef void *_keeper
     cdef object __weakref__
+
+    def __dealloc__(self):
+        rc_lazy_clear(&self._keeper)
 
     def __init__(self, str service not None, nodes=(), *, index=0, taken=None, warnings=(), warning_count=None,
                  added=None, changed=(), removed=(), stats=Stats()):
@@ -62,6 +67,42 @@ cdef class Snapshot:
     def age(self):
         """Seconds since it was taken, or None where nobody said when."""
         return None if self.taken is None else time.monotonic() - self.taken
+
+    def _attach(self, keeper):
+        """Whoever serves it says so, before others see it: a weak reference to an object with ``is_stale``, ``is_held``
+        and ``explain``, which are called with the snapshot. The first one stays."""
+        rc_lazy_set(&self._keeper, keeper)
+
+    cdef object keeper(self):
+        # None: there never was one. False: it is gone.
+        cdef void *keeper = rc_lazy_get(&self._keeper)
+        if keeper == NULL:
+            return None
+        found = (<object>keeper)()
+        return False if found is None else found
+
+    @property
+    def stale(self):
+        """Is it no longer what its cache serves, or older than it should be? False where it never was in a cache."""
+        keeper = self.keeper()
+        return keeper is False if not keeper else keeper.is_stale(self)
+
+    @property
+    def held(self):
+        """Is it served though the registry's last answer was another, which is held back (:class:`regcache.Guard`)?"""
+        keeper = self.keeper()
+        return False if not keeper else keeper.is_held(self)
+
+    def explain(self):
+        """Where it comes from, and why it is served, or is no longer, in words."""
+        keeper = self.keeper()
+        if keeper:
+            return keeper.explain(self)
+        age = self.age
+        taken = "" if age is None else f", taken {age:.1f} s ago"
+        served = "no cache serves" if keeper is None else "no cache serves any more"
+        nodes = "node" if len(self.nodes) == 1 else "nodes"
+        return f"{self.service}: a snapshot with {len(self.nodes)} {nodes} (index {self.index}{taken}) that {served}"
 
     def services(self):
         """The nodes by version, as go-micro's GetService groups them: a list of :class:`regcache.Service`.

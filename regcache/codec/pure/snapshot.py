@@ -6,7 +6,21 @@ import time
 from ipaddress import IPv4Address
 from threading import Lock
 from types import MappingProxyType
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, NoReturn, Optional, Tuple, Union, overload
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    NoReturn,
+    Optional,
+    Protocol,
+    Tuple,
+    Union,
+    overload,
+)
 
 from ...limits import Limits
 from ...model import DecodeWarning, Endpoint, Service, Stats, Weights
@@ -271,11 +285,19 @@ def _view(mapping: Optional[Mapping[str, str]]) -> Mapping[str, str]:
     return MappingProxyType(made)
 
 
+class Keeper(Protocol):
+    """Whoever serves a snapshot: a cache. The codec knows no more of it."""
+
+    def is_stale(self, snapshot: "Snapshot") -> bool: ...
+    def is_held(self, snapshot: "Snapshot") -> bool: ...
+    def explain(self, snapshot: "Snapshot") -> str: ...
+
+
 class Snapshot(_Frozen):
     """All nodes of a service at one moment, in the registry's order. Equal where service, nodes and index are."""
 
     __slots__ = (
-        "_limits", "_records", "added", "changed", "index", "nodes", "removed", "service", "stats", "taken",
+        "_keeper", "_limits", "_records", "added", "changed", "index", "nodes", "removed", "service", "stats", "taken",
         "warning_count", "warnings", "__weakref__",
     )  # fmt: skip
 
@@ -298,6 +320,8 @@ class Snapshot(_Frozen):
     #: The distinct tags it uses and the limits under which they were decoded, for the decode after it.
     _records: Any
     _limits: Any
+    #: A weak reference to whoever serves it, as the one item of a list: set once, in one step.
+    _keeper: List[Callable[[], Optional["Keeper"]]]
 
     def __init__(
         self,
@@ -334,11 +358,39 @@ class Snapshot(_Frozen):
         _set(self, "stats", stats)
         _set(self, "_records", {})
         _set(self, "_limits", None)
+        _set(self, "_keeper", [])
 
     @property
     def age(self) -> Optional[float]:
         """Seconds since ``taken``, or ``None`` where that is not known."""
         return None if self.taken is None else time.monotonic() - self.taken
+
+    def _attach(self, keeper: Callable[[], Optional["Keeper"]]) -> None:
+        """Whoever serves it says so, before others see it, by a weak reference. The first one stays."""
+        self._keeper.append(keeper)
+
+    @property
+    def stale(self) -> bool:
+        """Is it no longer what its cache serves, or older than it should be? False where it never was in a cache."""
+        keeper = self._keeper[0]() if self._keeper else None
+        return bool(self._keeper) if keeper is None else keeper.is_stale(self)
+
+    @property
+    def held(self) -> bool:
+        """Is it served though the registry's last answer was another, which is held back (:class:`regcache.Guard`)?"""
+        keeper = self._keeper[0]() if self._keeper else None
+        return False if keeper is None else keeper.is_held(self)
+
+    def explain(self) -> str:
+        """Where it comes from, and why it is served, or is no longer, in words."""
+        keeper = self._keeper[0]() if self._keeper else None
+        if keeper is not None:
+            return keeper.explain(self)
+        age = self.age
+        taken = "" if age is None else f", taken {age:.1f} s ago"
+        served = "no cache serves any more" if self._keeper else "no cache serves"
+        nodes = "node" if len(self.nodes) == 1 else "nodes"
+        return f"{self.service}: a snapshot with {len(self.nodes)} {nodes} (index {self.index}{taken}) that {served}"
 
     def services(self) -> List[Service]:
         """go-micro's ``GetService``: grouped by version, in order of first appearance, without the critical nodes."""
