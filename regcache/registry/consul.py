@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import warnings
 from functools import partial
-from typing import Any, Dict, Iterable, Iterator, List, Literal, NoReturn, Optional, Tuple, Union, overload
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Literal, NoReturn, Optional, Tuple, Union, overload
 from urllib.parse import quote, urlencode
 
 import urllib3
@@ -29,6 +30,7 @@ from .registration import Registration
 __all__ = ["ConsulRegistry"]
 
 CHUNK = 64 * 1024
+Response = urllib3.BaseHTTPResponse
 INDEX = re.compile(r"[0-9]{1,20}", re.ASCII)
 
 
@@ -87,6 +89,9 @@ class ConsulRegistry:
         self.max_bytes = max_bytes
         self._connect = partial(make_pool, url, verify=True if verify is None else verify, cert=cert)
         self._renew()
+        if verify is False and url.startswith("https:"):
+            text = f"the certificate of {url} is not checked (verify=False): whoever answers there gets the token"
+            warnings.warn(text, urllib3.exceptions.InsecureRequestWarning, stacklevel=2)
         # gzip costs an agent on the same machine more time than it saves, and a truncated one goes unnoticed.
         self._headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "regcache"}
         if token:
@@ -108,20 +113,13 @@ class ConsulRegistry:
     ) -> Answer:
         """See :meth:`regcache.registry.Registry.fetch`. An unknown service is an empty list, not an error.
 
+        When a kept connection turns out to be closed the question is asked again, without an index; a blocking query
+        that was on its way fails. With ``index`` the body has a timeout of its own.
+
         Without a token that may read the service, Consul's answer is the same empty list.
         """
-        seconds = self.timeout if timeout is None else timeout
-        target, wait = self._health(service, index, wait, consistency)
-        if wait is not None:
-            # Consul adds up to a sixteenth of the wait, so that its clients do not all come back together.
-            seconds += wait * 17 / 16
-        response = self._open("GET", target, None, seconds)
-        try:
-            number = _index(response)
-        except BaseException:
-            _abandon(response)
-            raise
-        return Answer(self._read(response, seconds), index=number, close=lambda: _abandon(response))
+        pending = self.begin(service, index=index, wait=wait, timeout=timeout, consistency=consistency)
+        return pending.answer()
 
     def begin(
         self,
@@ -132,28 +130,16 @@ class ConsulRegistry:
         timeout: Optional[float] = None,
         consistency: Optional[Consistency] = None,
     ) -> Exchange:
-        """Send the request of :meth:`fetch` on a connection of its own. With ``index`` the body has its own timeout."""
-        seconds = self.timeout if timeout is None else timeout
+        """Send the request of :meth:`fetch`, and do not wait for its answer."""
         target, wait = self._health(service, index, wait, consistency)
-        self._in_this_process()
-        return Exchange(
-            self._kept,
-            url=self.url,
-            target=self._prefix + target,
-            plain=self._prefix + self._health(service, None, None, consistency)[0],
-            headers=self._headers,
-            wait=wait,
-            timeout=seconds,
-            accept=partial(self._accept, seconds=seconds),
-        )
+        plain = self._health(service, None, None, consistency)[0]
+        return self._begin(target, plain, wait, self.timeout if timeout is None else timeout, _index)
 
     def services(self) -> List[str]:
         """The names of all services that the token may see, sorted. Raises what :meth:`fetch` raises."""
-        response = self._open("GET", self._target("/v1/catalog/services", {}, None), None, self.timeout)
-        try:
-            body = b"".join(self._read(response, self.timeout))
-        finally:
-            _abandon(response)
+        target = self._target("/v1/catalog/services", {}, None)
+        with self._begin(target, target, None, self.timeout, lambda response: 0).answer() as answer:
+            body = b"".join(answer.chunks())
         try:
             names = json.loads(body)
         except ValueError as error:
@@ -286,35 +272,44 @@ class ConsulRegistry:
             query["dc"] = self.datacenter
         return path + ("?" + urlencode(query) if query else "")
 
+    def _begin(
+        self, target: str, plain: str, wait: Optional[float], seconds: float, index: Callable[[Response], int]
+    ) -> Exchange:
+        """Ask the catalog: send a request whose answer is still to come, with an index or without one."""
+        self._in_this_process()
+        return Exchange(
+            self._kept,
+            url=self.url,
+            target=self._prefix + target,
+            plain=self._prefix + plain,
+            headers=self._headers,
+            wait=wait,
+            timeout=seconds,
+            accept=partial(self._accept, seconds=seconds, index=index),
+        )
+
     def _exchange(self, method: str, path: str, body: Optional[bytes] = None, *, timeout: float) -> bytes:
         """Speak to the agent itself; the whole body of a 200."""
-        response = self._open(method, path, body, timeout)
-        try:
-            return b"".join(self._read(response, timeout))
-        finally:
-            _abandon(response)
-
-    def _open(self, method: str, target: str, body: Optional[bytes], seconds: float) -> urllib3.BaseHTTPResponse:
-        """Send one request and read the head of its answer: a 200."""
         self._in_this_process()
-        with failures(self.url, seconds, answered=False):
+        with failures(self.url, timeout, answered=False):
             response = self._pool.urlopen(
                 method,
-                self._prefix + target,
+                self._prefix + path,
                 body=body,
                 headers=self._headers,
                 retries=False,
                 redirect=False,
-                timeout=urllib3.Timeout(total=seconds),
+                timeout=urllib3.Timeout(total=timeout),
                 preload_content=False,
                 decode_content=False,
             )
         try:
             self._check(response)
-        except BaseException:
-            _abandon(response)
-            raise
-        return response
+            return b"".join(self._read(response, timeout))
+        finally:
+            # Gives the connection back; closed, unless the body was read to its end (it is back already then).
+            response.close()
+            response.release_conn()
 
     def _renew(self) -> None:
         self._pool, self._prefix = self._connect()
@@ -326,18 +321,18 @@ class ConsulRegistry:
         if self._pid != os.getpid():
             self._renew()
 
-    def _accept(self, response: urllib3.BaseHTTPResponse, seconds: float) -> Answer:
+    def _accept(self, response: Response, seconds: float, index: Callable[[Response], int]) -> Answer:
         """The head of an answer that came to an exchange."""
         self._check(response)
-        return Answer(self._read(response, seconds), index=_index(response))
+        return Answer(self._read(response, seconds), index=index(response))
 
-    def _check(self, response: urllib3.BaseHTTPResponse) -> None:
+    def _check(self, response: Response) -> None:
         """Raise, unless it is an answer, and one that Consul itself does not doubt."""
         if response.status != 200:
             refuse(response, self.url)
         self._doubts(response)
 
-    def _read(self, response: urllib3.BaseHTTPResponse, seconds: float) -> Iterator[BytesLike]:
+    def _read(self, response: Response, seconds: float) -> Iterator[BytesLike]:
         """The body's bytes; ends only when the body did."""
         taken = 0
         while True:
@@ -354,7 +349,7 @@ class ConsulRegistry:
         reason = f"{self.url} sent a body of more than {self.max_bytes:,} bytes; raise max_bytes= if it is wanted"
         raise LimitExceeded(reason, self.max_bytes, limit="body_bytes")
 
-    def _doubts(self, response: urllib3.BaseHTTPResponse) -> None:
+    def _doubts(self, response: Response) -> None:
         """A registry that doubts its own answer has not answered."""
         headers = response.headers
         if headers.get("X-Consul-KnownLeader", "").lower() == "false":
@@ -381,7 +376,7 @@ def _consistency(word: str) -> Consistency:
 _MODES: Tuple[Consistency, ...] = ("stale", "default", "consistent")
 
 
-def _index(response: urllib3.BaseHTTPResponse) -> int:
+def _index(response: Response) -> int:
     """X-Consul-Index: an integer of at least 1, as Consul's documents on blocking queries promise."""
     text = response.headers.get("X-Consul-Index")
     if text is None:
@@ -390,9 +385,3 @@ def _index(response: urllib3.BaseHTTPResponse) -> int:
     if not 1 <= number < 2**64:
         raise ProtocolError(f"the answer's X-Consul-Index is {text!r}, not an integer of at least 1")
     return number
-
-
-def _abandon(response: urllib3.BaseHTTPResponse) -> None:
-    """Give the connection back; closed, unless the body was read to its end (it is back already then)."""
-    response.close()
-    response.release_conn()

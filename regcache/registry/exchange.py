@@ -39,6 +39,8 @@ class Kept:
         lost = False
         while True:
             with self._lock:
+                if self._closed:
+                    raise urllib3_errors.ClosedPoolError(self._pool, "closed")
                 if not self._connections:
                     return self.new(), False, lost
                 connection = self._connections.pop()

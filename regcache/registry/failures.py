@@ -24,6 +24,8 @@ __all__ = ["failures", "refuse"]
 
 #: How much of an error's body is repeated in the message, in bytes.
 ERROR_TEXT = 300
+#: How much of an answer that is no HTTP is repeated, in characters.
+BEGINNING = 60
 
 
 def refuse(response: urllib3.BaseHTTPResponse, url: str) -> NoReturn:
@@ -73,17 +75,19 @@ def _translated(error: Exception, url: str, seconds: float, answered: bool) -> R
         return Unavailable(f"{url}: no secure connection: {error}; check verify= and cert=")
     if isinstance(error, urllib3_errors.ClosedPoolError):
         return Unavailable(f"the registry of {url} is closed")
+    # urllib3 puts what happened behind words of its own.
+    cause = error.args[-1] if error.args and isinstance(error.args[-1], Exception) else error
     if answered:
-        return ProtocolError(f"{url} sent a body that is cut short or badly framed: {error}")
-    cause = error.args[-1] if error.args else None
+        return ProtocolError(f"{url} sent a body that is cut short or badly framed: {cause}")
     if isinstance(cause, BadStatusLine) and not isinstance(cause, ConnectionError):
-        return ProtocolError(f"{url} does not speak HTTP: {error}")
-    if isinstance(cause, OSError) or isinstance(error, OSError):
+        return ProtocolError(f"{url} does not speak HTTP: its answer begins with {str(cause)[:BEGINNING]!r}")
+    if isinstance(cause, OSError):
+        how = f" ({cause.strerror})" if cause.strerror else ""
         return Unavailable(
-            f"{url} closed the connection without an answer: {error}; an agent does this when one address "
-            "has more than http_max_conns_per_client (200) connections to it"
+            f"{url} closed the connection without an answer{how}; an agent does this when one address has more than "
+            "http_max_conns_per_client (200) connections to it"
         )
-    return ProtocolError(f"{url} sent a bad answer: {error}")
+    return ProtocolError(f"{url} sent a bad answer: {cause}")
 
 
 def _why(error: Exception) -> str:

@@ -13,12 +13,12 @@ import socket
 import ssl
 import time
 from typing import Any, Optional, Tuple, Union
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-__all__ = ["Certificate", "Pool", "make_pool"]
+__all__ = ["Certificate", "Pool", "make_pool", "port_of"]
 
 #: A file with certificate and key, or (certificate, key), as in ``requests``.
 Certificate = Union[str, Tuple[str, str]]
@@ -153,6 +153,19 @@ def _context(verify: Union[bool, str], cert: Optional[Certificate]) -> ssl.SSLCo
     return context
 
 
+def port_of(url: SplitResult) -> Optional[int]:
+    """The port of a URL; ``None`` where it has none.
+
+    Raises:
+        ValueError: there can be no such port. The URL is said, but for a password that may be in it.
+    """
+    try:
+        return url.port
+    except ValueError as error:
+        where = f"{url.scheme}://{url.netloc.rpartition('@')[2]}"
+        raise ValueError(f"{where!r} has no port that can be: it is a number from 0 to 65535") from error
+
+
 def make_pool(url: str, *, verify: Union[bool, str] = True, cert: Optional[Certificate] = None) -> Tuple[Pool, str]:
     """Connections to one server and to no other, and the path that its URLs begin with (without a last slash).
 
@@ -180,7 +193,7 @@ def make_pool(url: str, *, verify: Union[bool, str] = True, cert: Optional[Certi
         raise ValueError(
             f"a registry's URL looks like http://host:port, https://host:port or unix:///path, not {url!r}"
         )
-    host, port, prefix = parts.hostname, parts.port, parts.path.rstrip("/")
+    host, port, prefix = parts.hostname, port_of(parts), parts.path.rstrip("/")
     if parts.scheme == "http":
         return _Pool(host, port, maxsize=KEPT), prefix
     return _TLSPool(host, port, maxsize=KEPT, ssl_context=_context(verify, cert)), prefix

@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 from .base import Registry
 from .consul import ConsulRegistry
 from .file import FileRegistry
+from .http import port_of
 from .memory import MemoryRegistry
 
 __all__ = ["open_registry"]
@@ -32,7 +33,7 @@ def open_registry(url: str, *, token: Optional[str] = None, datacenter: Optional
     if scheme in _CONSUL:
         transport, port = _CONSUL[scheme]
         host = parts.netloc or "127.0.0.1"
-        if parts.port is None:
+        if port_of(parts) is None:
             host = f"{host.rstrip(':')}:{port}"
         url = parts._replace(scheme=transport, netloc=host).geturl()
     elif scheme == "consul+unix":

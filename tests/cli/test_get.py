@@ -193,7 +193,7 @@ def test_a_server_that_is_no_agent(run: Run, answer: bytes, said: str) -> None:
         ("", "it looks like consul://host:port"),
         ("file://elsewhere/folder", "it looks like consul://host:port"),
         ("memory://x", "it looks like consul://host:port"),
-        ("consul://127.0.0.1:99999", "Port out of range"),
+        ("consul://127.0.0.1:99999", "'consul://127.0.0.1:99999' has no port that can be"),
         ("consul://a b", "a b"),
         ("consul://me:hush@127.0.0.1", "give the token as token="),
         ("consul://127.0.0.1?dc=x", "has no query"),

@@ -73,8 +73,12 @@ def test_a_connection_is_used_again_once_its_answer_was_read_to_the_end() -> Non
         first, second = registry.begin("greeter"), registry.begin("greeter")
         assert first.fileno() != second.fileno()
         assert body(second) == body(first) == b"[1]"
+        last = registry.begin("greeter")
         registry.close()
-        assert body(registry.begin("greeter")) == b"[1]"  # and not kept
+        assert body(last) == b"[1]"
+        assert registry._kept._connections == []
+        with pytest.raises(Unavailable, match=r"the registry of http://127\.0\.0\.1:\d+ is closed"):
+            registry.begin("greeter")
 
 
 def test_a_kept_connection_that_the_server_closes_as_it_is_used() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 import regcache
@@ -43,6 +45,18 @@ def test_file_and_memory() -> None:
 def test_what_names_no_registry(url: str) -> None:
     with pytest.raises(ValueError):
         open_registry(url)
+
+
+@pytest.mark.parametrize("scheme", ["consul", "consul+https", "http"])
+def test_a_port_that_cannot_be_is_said_with_its_url(scheme: str) -> None:
+    with pytest.raises(ValueError, match=f"^'{re.escape(scheme)}://host:99999' has no port that can be"):
+        open_registry(f"{scheme}://host:99999")
+
+
+def test_a_password_is_not_repeated_even_then() -> None:
+    with pytest.raises(ValueError) as caught:
+        open_registry("consul://user:secret@host:99999")
+    assert "secret" not in str(caught.value)
 
 
 def test_connect() -> None:
