@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from functools import partial
-from typing import Callable, List
+from typing import Callable, List, Optional
 
 from .loop import Call, Loop, Timer
 from .workers import Job, Rank, Workers
@@ -24,10 +24,12 @@ class Background:
         workers: how many threads may be at work, beside the loop's; as many again while some do not come back.
         clock: seconds, rising.
         log: for what goes wrong.
+        anew: called on the loop's thread when that has taken the place of one that died; see :class:`Loop`.
     """
 
-    def __init__(self, workers: int, *, clock: Callable[[], float], log: logging.Logger) -> None:
-        self.loop = Loop("regcache-loop", clock=clock, log=log)
+    def __init__(self, workers: int, *, clock: Callable[[], float], log: logging.Logger, anew: Call) -> None:
+        self._anew = anew
+        self.loop = Loop("regcache-loop", clock=clock, log=log, anew=self._begin_anew)
         self.workers = Workers(workers, "regcache-worker", clock=clock, log=log)
         self._clock = clock
         self._log = log
@@ -58,13 +60,13 @@ class Background:
         """Do now what a timer is for, on a worker."""
         self.deliver(partial(_fire, timer))
 
-    def work(self, call: Call, rank: Rank) -> Job:
-        """Do this on a worker.
+    def work(self, call: Call, rank: Rank, lost: Optional[Call] = None) -> Job:
+        """Do this on a worker; see :meth:`Workers.submit`.
 
         Raises:
             RuntimeError: there is none, and none can be started.
         """
-        job = self.workers.submit(call, rank)
+        job = self.workers.submit(call, rank, lost)
         if not self._looking:
             self._looking = True
             self.at(self._clock() + LOOK, self._look)
@@ -76,6 +78,10 @@ class Background:
             self.work(call, Rank.TELL)
         except RuntimeError:
             self._now(call)
+
+    def _begin_anew(self) -> None:
+        self._looking = False
+        self._anew()
 
     def _look(self) -> None:
         self._looking = self.workers.look()

@@ -236,7 +236,8 @@ class Course:
         with self._changing() as now:
             if generation != self._generation or self._state is State.CLOSED:
                 return
-            self._load, self._overdue = None, math.inf
+            # It stays overdue until one of these has seen to what comes next: somebody goes on even if the thread dies.
+            self._load = None
             self._news, self._untold = self._news or self._untold, False
             try:
                 if outcome.error is not None:
@@ -245,8 +246,11 @@ class Course:
                     self._hear(outcome.snapshot, generation, now)
                 else:
                     self._confirm(outcome.index, now)
-            except Exception as error:  # of a guard that somebody else wrote: it goes on, whatever happens
+            except BaseException as error:
+                # Of a guard that somebody else wrote, or thrown into the thread: it goes on, whatever happens.
                 self._fail(Unavailable(f"an answer about {self.service!r} could not be used: {error!r}"), now)
+                if not isinstance(error, Exception):
+                    raise
 
     def _hear(self, snapshot: "Snapshot", generation: int, now: float) -> None:
         """An answer: believe it, or hold it back and ask again."""

@@ -45,10 +45,13 @@ class Loop:
         name: of the thread.
         clock: seconds, rising; what the times of :meth:`at` are counted by.
         log: for errors of calls.
+        anew: called on the new thread, before anything else, where one takes the place of a thread that died. Nothing
+            is watched any more; times and calls that were to come still are.
     """
 
-    def __init__(self, name: str, *, clock: Callable[[], float], log: logging.Logger) -> None:
+    def __init__(self, name: str, *, clock: Callable[[], float], log: logging.Logger, anew: Call) -> None:
         self._name = name
+        self._anew = anew
         self._clock = clock
         self._log = log
         # It may be taken twice: the garbage collector runs whatever it finds, and that may end a request.
@@ -78,14 +81,16 @@ class Loop:
         """
         with self._lock:
             self._calls.append(call)
-            if self._thread is None:
-                try:
+            try:
+                if self._thread is None:
                     self._start()
-                except BaseException:
-                    self._calls.pop()
-                    raise
-            else:
-                self._poke()
+                elif not self._thread.is_alive():
+                    self._start_anew()
+                else:
+                    self._poke()
+            except BaseException:
+                self._calls.pop()
+                raise
 
     def pass_on(self, call: Call) -> bool:
         """Let the thread do this soon, if there is one. From any thread.
@@ -96,6 +101,7 @@ class Loop:
         with self._lock:
             if self._thread is None:
                 return False
+            # If the thread is dead the next who posts something starts another.
             self._calls.append(call)
             self._poke()
             return True
@@ -167,6 +173,14 @@ class Loop:
         thread.start()
         self._thread = thread
 
+    def _start_anew(self) -> None:
+        """The thread died in the middle of anything: what it was doing with the selector is not to be relied on."""
+        with contextlib.suppress(OSError):
+            self.forget()
+        self._watched = 0
+        self._start()
+        self._calls.appendleft(self._anew)
+
     def _run(self) -> None:
         try:
             while self._turn():
@@ -174,7 +188,7 @@ class Loop:
         except BaseException as error:
             # Calls cannot do this: somebody threw an exception into the thread, or there is no memory.
             with self._lock:
-                self._begin()
+                self._start_anew()
             self._log.error("regcache: the refreshing thread died and was replaced: %r", error)
 
     def _turn(self) -> bool:
@@ -185,12 +199,13 @@ class Loop:
             if self._poked:
                 self._poked = False
                 self._pair[0].recv(16)
-            calls, self._calls = self._calls, deque()
+            calls = len(self._calls)
             if not calls and not events and (self._closing or (waited and not self._needed())):
                 self._end()
                 return False
-        for call in calls:
-            self._safely(call)
+        for _ in range(calls):
+            # One by one: those that come after a call that kills the thread are not lost with it.
+            self._safely(self._calls.popleft())
         for key, _ in events:
             if key.data is not _nothing:
                 self._safely(key.data)

@@ -78,8 +78,11 @@ class Refresher:
         _all.add(self)
 
     def _renew(self) -> None:
-        self._background = Background(self._most_workers, clock=self._clock, log=self._log)
+        self._background = Background(self._most_workers, clock=self._clock, log=self._log, anew=self._begin_anew)
         self._loop = self._background.loop
+        self._make_room()
+
+    def _make_room(self) -> None:
         # Of a registry that is not multiplexed a blocking query holds a worker; some must be left.
         blocking = None if self._asking.multiplexed else max(1, self._most_workers // 2)
         # Of the loop's thread:
@@ -304,9 +307,22 @@ class Refresher:
         for load in list(self._loads):
             self._end(load, _closed(load.service))
 
+    def _begin_anew(self) -> None:
+        """The loop's thread died, and this is another: whoever waits is told, so that he goes on by himself."""
+        loads = self._loads
+        self._make_room()
+        for load in loads:
+            # Nothing is watched any more, and no place is taken.
+            load.descriptor = None
+            if load.turn is not None:
+                load.turn.gone = True
+            self._end(load, Unavailable(f"the thread that waited for news of {load.service!r} died"))
+
     def _work(self, load: Load, call: Call) -> None:
+        died = Unavailable(f"the thread that asked for {load.service!r} died")
+        lost = partial(self._loop.pass_on, partial(self._end, load, died))
         try:
-            load.job = self._background.work(call, Rank.URGENT if load.urgent else Rank.OTHER)
+            load.job = self._background.work(call, Rank.URGENT if load.urgent else Rank.OTHER, lost)
         except RuntimeError as error:
             self._end(load, Unavailable(f"{load.service!r} cannot be asked for: {error}"))
 

@@ -10,7 +10,7 @@ import enum
 import logging
 import threading
 from collections import deque
-from typing import Callable, Deque, Dict, List, Optional, Set
+from typing import Callable, Deque, Dict, List, Optional
 
 from .loop import Call
 
@@ -34,10 +34,14 @@ class Rank(enum.Enum):
 class Job:
     """One piece of work."""
 
-    __slots__ = ("call", "ended", "overdue", "started")
+    __slots__ = ("call", "ended", "lost", "overdue", "rank", "started")
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, rank: Rank, lost: Optional[Call]) -> None:
+        #: ``None`` once it has begun.
         self.call: Optional[Call] = call
+        self.rank = rank
+        #: Called when it raised, or its thread died in the middle of it; it should be quick.
+        self.lost = lost
         #: When a thread took it; ``None`` before.
         self.started: Optional[float] = None
         self.ended = False
@@ -68,9 +72,9 @@ class Workers:
         self._changed = threading.Condition()
         # Under the condition's lock:
         self._queues: Dict[Rank, Deque[Job]] = {rank: deque() for rank in Rank}
-        self._running: Set[Job] = set()
         self._overdue = 0
-        self._threads: Set[threading.Thread] = set()
+        # What each thread does; None: it waits, or has not begun.
+        self._threads: Dict[threading.Thread, Optional[Job]] = {}
         self._closing = False
 
     @property
@@ -79,13 +83,13 @@ class Workers:
         with self._changed:
             return list(self._threads)
 
-    def submit(self, call: Call, rank: Rank = Rank.OTHER) -> Job:
-        """Do this soon.
+    def submit(self, call: Call, rank: Rank = Rank.OTHER, lost: Optional[Call] = None) -> Job:
+        """Do this soon; if it raises, or its thread dies in the middle of it, call ``lost``, which should be quick.
 
         Raises:
             RuntimeError: there is no thread, and none can be started.
         """
-        job = Job(call)
+        job = Job(call, rank, lost)
         with self._changed:
             queue = self._queues[rank]
             queue.append(job)
@@ -104,7 +108,7 @@ class Workers:
         """
         with self._changed:
             late = self._clock() - PATIENCE
-            for job in self._running:
+            for job in self._running():
                 if not job.overdue and job.started is not None and job.started <= late:
                     job.overdue = True
                     self._overdue += 1
@@ -112,7 +116,7 @@ class Workers:
                 self._share()
             except RuntimeError:
                 pass
-            return bool(self._running or self._waiting())
+            return bool(self._running() or self._waiting())
 
     def untold(self) -> List[Job]:
         """What somebody has to be told, if there is no thread that might do it: for the caller to do."""
@@ -135,23 +139,28 @@ class Workers:
 
     def _share(self) -> None:
         """Wake or start whom the waiting work needs."""
+        for thread in [thread for thread in self._threads if not thread.is_alive()]:
+            self._bury(thread)
         waiting = self._waiting()
         if not waiting:
             return
         self._changed.notify(waiting)
         # Those that are not at work will take some: they wait, have just been started, or are coming back.
-        missing = waiting - (len(self._threads) - len(self._running))
+        missing = waiting - (len(self._threads) - len(self._running()))
         while missing > 0 and self._counted() < self._most and len(self._threads) < 2 * self._most:
             self._started += 1
             name = f"{self._name}-{self._started}"
             thread = threading.Thread(target=self._run, name=name, daemon=True)
-            self._threads.add(thread)
+            self._threads[thread] = None
             try:
                 thread.start()
             except BaseException:
-                self._threads.discard(thread)
+                self._threads.pop(thread, None)
                 raise
             missing -= 1
+
+    def _running(self) -> List[Job]:
+        return [job for job in self._threads.values() if job is not None]
 
     def _waiting(self) -> int:
         return sum(map(len, self._queues.values()))
@@ -162,33 +171,39 @@ class Workers:
     # -- the threads -----------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        job: Optional[Job] = None
         try:
-            while True:
-                job = self._next(job)
-                if job is None:
-                    return
-                call, job.call = job.call, None
-                assert call is not None
-                try:
-                    call()
-                except BaseException:
-                    self._log.exception("regcache: an error in the background")
-                del call
+            self._work()
         except BaseException as error:
             # Somebody threw an exception into the thread.
             with self._changed:
-                self._threads.discard(threading.current_thread())
-                if job is not None:
-                    self._end(job)
+                self._bury(threading.current_thread())
                 self._share()
             self._log.error("regcache: a refreshing thread died and was replaced: %r", error)
 
+    def _work(self) -> None:
+        job: Optional[Job] = None
+        while True:
+            job = self._next(job)
+            if job is None:
+                return
+            call: Optional[Call] = None
+            try:
+                call, job.call = job.call, None
+                assert call is not None
+                call()
+            except BaseException:
+                self._log.exception("regcache: an error in the background")
+                if job.lost is not None:
+                    job.lost()
+            del call
+
     def _next(self, before: Optional[Job]) -> Optional[Job]:
         """The next piece of work after this one; ``None``: the thread is to end, and is no longer listed."""
+        thread = threading.current_thread()
         with self._changed:
             if before is not None:
                 self._end(before)
+                self._threads[thread] = None
             if self._counted() <= self._most:
                 while not self._waiting() and not self._closing:
                     if not self._changed.wait(IDLE):
@@ -197,15 +212,26 @@ class Workers:
                     if queue:
                         job = queue.popleft()
                         job.started = self._clock()
-                        self._running.add(job)
+                        self._threads[thread] = job
                         return job
-            self._threads.discard(threading.current_thread())
+            self._bury(thread)
             return None
+
+    def _bury(self, thread: threading.Thread) -> None:
+        """A thread is no more, or soon will not be."""
+        job = self._threads.pop(thread, None)
+        if job is None:
+            return
+        self._end(job)
+        if job.call is not None:  # not begun
+            job.started, job.ended, job.overdue = None, False, False
+            self._queues[job.rank].appendleft(job)
+        elif job.lost is not None:
+            job.lost()
 
     def _end(self, job: Job) -> None:
         if job.ended:
             return
         job.ended = True
-        self._running.discard(job)
         if job.overdue:
             self._overdue -= 1

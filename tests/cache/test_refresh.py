@@ -19,12 +19,13 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 import pytest
 
-from regcache import LimitExceeded, Limits, Node, Service, Timeout, Unavailable
+from regcache import Cache, LimitExceeded, Limits, Node, Service, Timeout, Unavailable
 from regcache.cache.refresh import Load, Refresher
-from regcache.cache.workers import PATIENCE
+from regcache.cache.workers import PATIENCE, Workers
 from regcache.registry import FileRegistry, MemoryRegistry
 from tests.cache.asked import Gated, Plain, Told, ask, settled, threads_left
 from tests.cache.stub import Clock
+from tests.eventually import eventually
 from tests.together import HANG, Threads, together
 
 
@@ -388,20 +389,124 @@ def test_everybody_is_told_even_when_all_workers_hang(refreshers: Any) -> None:
     assert all(one.empty for one in told)
 
 
-def test_a_thread_that_dies_is_replaced(refreshers: Any) -> None:
+def kill(thread: threading.Thread) -> None:
+    """It dies as soon as it runs."""
+    throw = ctypes.pythonapi.PyThreadState_SetAsyncExc
+    assert throw(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit)) == 1
+
+
+def the_loop(refresher: Refresher) -> threading.Thread:
+    thread = refresher._loop.thread
+    assert thread is not None
+    return thread
+
+
+def test_threads_that_die_are_replaced_and_whoever_waits_is_told(refreshers: Any) -> None:
     registry = Gated()
     refresher = refreshers(registry, workers=1)
+    index = ask(refresher).index
+    told, later = Told(), threading.Event()
+    refresher.load("greeter", told, index=index, wait=1000)
+    refresher.at(0.0, later.set)
+    assert later.wait(HANG)
+    soon = threading.Event()
+    timer = refresher.at(float("inf"), soon.set)
+    settled(refresher)
+    dead = refresher.threads
+    for thread in dead:
+        kill(thread)
+    refresher.wake()
+    error = told.next().error
+    assert isinstance(error, Unavailable) and "died" in str(error)
+    assert ask(refresher).snapshot is not None
+    refresher.load("greeter", told, index=index, wait=1000)
+    change(registry)
+    assert len(told.next().snapshot) == 2
+    assert the_loop(refresher) not in dead
+    assert (float("inf"), timer.call is not None) == (refresher._loop._timers[-1][0], True), "times are kept"
+    assert len(refresher.threads) <= 2
+
+
+def test_a_loop_that_dies_in_the_middle_of_its_calls_does_the_rest(refreshers: Any) -> None:
+    refresher = refreshers(Gated())
+    index = ask(refresher).index
+    both = [Told(), Told()]
+
+    def die() -> None:
+        refresher.load("greeter", both[1], index=index, wait=1000)
+        raise SystemExit
+
+    refresher.load("greeter", both[0], index=index, wait=1000)
+    settled(refresher)
+    refresher._loop.post(die)
+    assert isinstance(both[0].next().error, Unavailable)
+    settled(refresher)
+    assert both[1].empty, "it was asked for after the end"
+    change(refresher._asking.registry)
+    assert len(both[1].next().snapshot) == 2
+
+
+def test_a_loop_that_cannot_be_replaced_at_once_is_replaced_with_the_next_load(
+    refreshers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refresher = refreshers(Gated())
     index = ask(refresher).index
     told = Told()
     refresher.load("greeter", told, index=index, wait=1000)
     settled(refresher)
-    for thread in refresher.threads:
-        kill = ctypes.pythonapi.PyThreadState_SetAsyncExc
-        assert kill(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit)) == 1
-    refresher.wake()
+    thread = the_loop(refresher)
+    monkeypatch.setattr(threading, "excepthook", lambda *how: None)
+    with monkeypatch.context() as patched:
+
+        def fail(self: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        patched.setattr(threading.Thread, "start", fail)
+        kill(thread)
+        refresher.wake()
+        thread.join(HANG)
+        assert not thread.is_alive()
+        with pytest.raises(Unavailable, match="cannot be asked for: can't start new thread"):
+            refresher.load("greeter", Told())
     assert ask(refresher).snapshot is not None
-    change(registry)
-    assert len(told.next().snapshot) == 2
+    assert isinstance(told.next().error, Unavailable)
+
+
+def test_a_worker_that_is_gone_without_a_word_is_replaced(refreshers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it was doing ends at its deadline."""
+    registry = Gated()
+    registry.timeout = 0.1
+    refresher = refreshers(registry, workers=1)
+    with monkeypatch.context() as patched:
+        gone = threading.Event()
+
+        def run(self: Workers) -> None:
+            self._next(None)
+            gone.set()
+
+        patched.setattr(Workers, "_run", run)
+        told = Told()
+        refresher.load("greeter", told)
+        assert gone.wait(HANG)
+    assert isinstance(told.next().error, Timeout)
+    assert ask(refresher).snapshot is not None
+    assert len(refresher.threads) <= 2
+
+
+def test_a_cache_goes_on_when_its_threads_die() -> None:
+    """By itself: nobody asks."""
+    registry = Gated()
+    with Cache(registry, random=lambda: 0.999) as cache:
+        assert len(cache.get("greeter", timeout=HANG)) == 1
+        for number in range(2, 5):
+            eventually(lambda: cache.status("greeter").watching)
+            settled(cache._refresher)
+            for thread in cache._refresher.threads:
+                kill(thread)
+            cache._refresher.wake()
+            change(registry, number=number)
+            eventually(lambda number=number: len(cache._entries["greeter"].held()) == number)  # type: ignore[arg-type]
+        assert len(cache._refresher.threads) <= 5
 
 
 # -- later -------------------------------------------------------------------------------------------------------------
