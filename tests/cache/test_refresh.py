@@ -585,7 +585,7 @@ def test_close_does_not_wait_for_ever() -> None:
 
 
 def test_nothing_is_left_after_many_rounds() -> None:
-    for _ in range(200):
+    for _ in range(1000):
         registry = Gated()
         refresher = Refresher(registry)
         index = ask(refresher).index

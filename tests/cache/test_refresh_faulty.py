@@ -261,7 +261,7 @@ def test_no_more_connections_than_said(refresh: Any) -> None:
 def test_no_descriptor_and_no_thread_is_left_after_many_rounds() -> None:
     with FaultyServer(watching(GOOD)) as server:
         before: Optional[int] = None
-        for number in range(200):
+        for number in range(1000):
             registry = ConsulRegistry(server.url)
             refresher = Refresher(registry)
             told = Told()
