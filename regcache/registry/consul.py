@@ -45,6 +45,9 @@ class ConsulRegistry:
         consistency: ``"stale"`` (any server answers; the default), ``"default"`` (the leader), ``"consistent"``.
         timeout: seconds for a whole exchange, from connecting to the last byte.
         max_bytes: the largest body that is read.
+        max_last_contact: seconds since the server that answers last heard from the leader (X-Consul-LastContact),
+            beyond which its answer is an error; ``None``: never. Servers hear from it several times a second, and look
+            for another within a few; one that has not for longer is cut off, and its list is old.
         verify: for https: ``True`` (the system's authorities), ``False``, or a file or folder of authorities.
         cert: for https: the client's certificate, as a file or as (certificate, key).
 
@@ -66,6 +69,7 @@ class ConsulRegistry:
         consistency: Optional[Consistency] = None,
         timeout: float = 10.0,
         max_bytes: int = Limits.body_bytes,
+        max_last_contact: Optional[float] = 10.0,
         verify: Union[bool, str, None] = None,
         cert: Optional[Certificate] = None,
     ) -> None:
@@ -87,6 +91,9 @@ class ConsulRegistry:
             raise ValueError(f"timeout must be more than 0 seconds, not {timeout!r}")
         self.timeout = timeout
         self.max_bytes = max_bytes
+        if max_last_contact is not None and not max_last_contact > 0:
+            raise ValueError(f"max_last_contact must be more than 0 seconds, not {max_last_contact!r}")
+        self.max_last_contact = max_last_contact
         self._connect = partial(make_pool, url, verify=True if verify is None else verify, cert=cert)
         self._renew()
         if verify is False and url.startswith("https:"):
@@ -354,6 +361,12 @@ class ConsulRegistry:
         headers = response.headers
         if headers.get("X-Consul-KnownLeader", "").lower() == "false":
             raise Unavailable(f"{self.url} answered, but its servers have no leader, so the list may be old")
+        silent = headers.get("X-Consul-LastContact", "")
+        if self.max_last_contact is not None and INDEX.fullmatch(silent) and int(silent) > 1000 * self.max_last_contact:
+            raise Unavailable(
+                f"{self.url} answered, but its server has not heard from the leader for {int(silent) / 1000:.1f} s, so "
+                "the list may be old; ask another, or raise max_last_contact="
+            )
         if headers.get("X-Consul-Results-Filtered-By-ACLs", "").lower() == "true":
             raise AccessDenied(
                 f"{self.url} left nodes out that the token may not read; give it service:read and node:read"

@@ -210,6 +210,35 @@ def test_no_leader(consul_program: str, tmp_path: Path) -> None:
                 cache.get(SERVICE, timeout=HANG)
 
 
+def register_many(agent: Agent, service: str, count: int) -> None:
+    """By transactions of 64, which is as many as an agent takes."""
+    agent.api("PUT", "/v1/catalog/register", {"Node": service, "Address": "10.0.0.1"})
+    for start in range(0, count, 64):
+        operations = []
+        for number in range(start, min(start + 64, count)):
+            node = {"ID": f"{service}-{number}", "Service": service, "Address": "10.0.0.1", "Port": number + 1}
+            operations.append({"Service": {"Verb": "set", "Node": service, "Service": node}})
+        agent.api("PUT", "/v1/txn", operations)
+
+
+def test_ten_thousand_nodes(consul_agent: Agent, service_name: str) -> None:
+    """One goes, half of them go, all go: each is seen, and what was there before is kept object by object."""
+    register_many(consul_agent, service_name, 10_000)
+    with Cache(ConsulRegistry(consul_agent.url), guard=Guard(interval=0.2)) as cache:
+        first = cache.get(service_name, timeout=HANG)
+        assert len(first) == 10_000 and {node.port for node in first} == set(range(1, 10_001))
+        gone = {"Node": service_name, "ServiceID": f"{service_name}-77"}
+        consul_agent.api("PUT", "/v1/catalog/deregister", gone)
+        eventually(lambda: len(cache.get(service_name, timeout=0)) == 9_999)
+        second = cache.get(service_name)
+        assert {id(node) for node in second} < {id(node) for node in first}
+        assert [node.id for node in second.removed] == [f"{service_name}-77"]
+        consul_agent.api("PUT", "/v1/catalog/deregister", {"Node": service_name})
+        eventually(lambda: cache.status(service_name).held_back)
+        assert len(cache.get(service_name, timeout=0)) == 9_999
+        eventually(lambda: len(cache.get(service_name, timeout=0)) == 0)
+
+
 ACL = f"""
 acl {{
   enabled = true

@@ -41,6 +41,7 @@ NEWS = {"X-Consul-Index": "8"}
 #: What a server may answer in place of a list, and what it is called.
 FAULTS: Dict[str, Any] = {
     "no leader, said in a header": (response(b"[]", headers={"X-Consul-Knownleader": "false"}), Unavailable),
+    "cut off from the leader": (response(b"[]", headers={"X-Consul-Lastcontact": "60000"}), Unavailable),
     "no leader, said in an error": (response(b"No cluster leader", status="500 Internal Server Error"), ServerError),
     "closed without an answer": (b"", Unavailable),
     "garbage": (b"nonsense\r\n\r\n", ProtocolError),

@@ -144,6 +144,25 @@ def test_a_thousand_cold_starts_without_one_spurious_error() -> None:
     assert not failures
 
 
+def test_a_thousand_cold_starts_of_tasks_without_one_spurious_error() -> None:
+    """The same for tasks: some come before the answer, some with it, some after it; none of them fails."""
+    registry = Held(node(1))
+
+    async def caller(cache: Cache, number: int) -> int:
+        for _ in range(number % 4):
+            await asyncio.sleep(0)
+        return len(await cache.get_async("greeter", timeout=HANG))
+
+    async def trials() -> None:
+        for trial in range(1000):
+            cache = Cache(registry)
+            assert await asyncio.gather(*(caller(cache, number) for number in range(20))) == [1] * 20
+            assert registry.requests == trial + 1, "one request for each cold start"
+            await cache.aclose()
+
+    asyncio.run(trials())
+
+
 def test_the_registry_is_down_at_the_start(herd: Any) -> None:
     registry, clock = Held(node(1)), Clock()
     registry.error = Unavailable("refused")

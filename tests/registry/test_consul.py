@@ -253,6 +253,22 @@ def test_servers_without_a_leader() -> None:
     raises(response(headers={"X-Consul-Knownleader": "false"}), Unavailable, "no leader")
 
 
+@pytest.mark.parametrize("contact", ["10001", "99999999999999999999"])
+def test_a_server_that_has_not_heard_from_its_leader(contact: str) -> None:
+    answer = response(headers={"X-Consul-Lastcontact": contact})
+    raises(answer, Unavailable, "has not heard from the leader for [0-9.]+ s")
+    with FaultyServer(answer) as server:
+        ConsulRegistry(server.url, max_last_contact=None).fetch("greeter").close()
+
+
+@pytest.mark.parametrize("contact", ["0", "10000", "", "soon"])
+def test_a_server_that_has_just_heard_from_it(contact: str) -> None:
+    with FaultyServer(response(headers={"X-Consul-Lastcontact": contact})) as server:
+        ConsulRegistry(server.url).fetch("greeter").close()
+        with pytest.raises(ValueError, match="max_last_contact"):
+            ConsulRegistry(server.url, max_last_contact=0)
+
+
 def test_results_that_were_filtered() -> None:
     raises(response(headers={"X-Consul-Results-Filtered-By-Acls": "true"}), AccessDenied, "may not read")
 
