@@ -193,10 +193,10 @@ def test_an_agent_that_is_stopped_and_goes_on(refresh: Any, consul_program: str,
         put(agent, "greeter")
         refresher = refresh(agent, timeout=0.5)
         index = ask(refresher, "greeter").index
-        blocked = Told()
-        refresher.load("greeter", blocked, index=index, wait=0.5)
         agent.process.send_signal(signal.SIGSTOP)
         try:
+            blocked = Told()
+            refresher.load("greeter", blocked, index=index, wait=0.5)
             told = [Told() for _ in range(20)]
             for one in told:
                 refresher.load("greeter", one, urgent=True)
