@@ -139,6 +139,7 @@ def test_stopped_and_continued(start: Callable[..., Any]) -> None:
         with Cache(ConsulRegistry(agent.url, timeout=0.5), wait=0.5) as cache:
             eventually(lambda: len(cache.get(SERVICE, timeout=HANG)) == 2)
             os.kill(agent.process.pid, signal.SIGSTOP)
+            os.waitpid(agent.process.pid, os.WUNTRACED)
             try:
                 assert isinstance(failed(cache), Timeout)
                 assert still_serves(cache, 2)

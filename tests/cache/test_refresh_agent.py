@@ -194,6 +194,7 @@ def test_an_agent_that_is_stopped_and_goes_on(refresh: Any, consul_program: str,
         refresher = refresh(agent, timeout=0.5)
         index = ask(refresher, "greeter").index
         agent.process.send_signal(signal.SIGSTOP)
+        os.waitpid(agent.process.pid, os.WUNTRACED)  # it may go on for a moment after the signal
         try:
             blocked = Told()
             refresher.load("greeter", blocked, index=index, wait=0.5)
