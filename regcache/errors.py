@@ -19,6 +19,7 @@ __all__ = [
     "RegcacheError",
     "RequestError",
     "ServerError",
+    "Throttled",
     "Timeout",
     "Unavailable",
 ]
@@ -38,6 +39,21 @@ class NoneAvailable(RegcacheError, LookupError):
 
 class Unavailable(RegcacheError, ConnectionError):
     """The registry cannot be reached and nothing is held."""
+
+
+class Throttled(RegcacheError):
+    """The selector's own limit of calls is reached; nothing was called.
+
+    Attributes:
+        retry_after: seconds until the next call may be made.
+    """
+
+    def __init__(self, text: str = "", retry_after: float = 0.0) -> None:
+        super().__init__(text)
+        self.retry_after = retry_after
+
+    def __reduce__(self) -> tuple:  # type: ignore[type-arg]
+        return type(self), (*self.args, self.retry_after)
 
 
 class Timeout(RegcacheError, TimeoutError):

@@ -59,8 +59,8 @@ class Cache:
             there too.
         cold_wait: seconds that a caller without a timeout waits for the first answer about a service.
         idle: a service that nobody asked for in so many seconds is no longer watched; its snapshot is kept.
-        on_event: called with each :class:`~regcache.Event`, on a thread of the cache. It should be quick; what it
-            raises is logged.
+        on_event: called with each :class:`~regcache.Event`, on a thread of the cache; with those of its selectors, on
+            the thread on which they happen. It should be quick; what it raises is logged.
         workers: threads that read answers, whatever the number of services; there is one more that waits.
         connections: requests that are open at the same time. An agent allows 200 for each address.
         clock: seconds, rising; snapshots count their age by ``time.monotonic``.
@@ -101,6 +101,7 @@ class Cache:
         self._guard = Guard() if guard is None else guard
         self._clock = clock
         self._random = random
+        self._on_event = on_event
         self._notifier = Notifier(on_event, clock)
         if refresher is None:
             refresher = Refresher(
@@ -192,27 +193,24 @@ class Cache:
     def selector(
         self,
         service: str,
-        strategy: Union[str, "Strategy"] = "random",
+        strategy: Union[str, "Strategy"] = "p2c",
         filters: Iterable[Callable[["Node"], object]] = (),
+        **options: Any,
     ) -> "Selector":
-        """A :class:`~regcache.select.Selector` of this service's nodes. Asks nobody yet.
+        """A :class:`~regcache.Selector` of this service's nodes. Asks nobody yet. It keeps the cache alive.
 
         Args:
-            strategy: ``"random"``, ``"round_robin"``, or a :class:`~regcache.select.Strategy`.
-            filters: each is called with a node, once for each snapshot, and says whether it may be used.
+            strategy: ``"p2c"``, ``"random"``, ``"round_robin"``, ``"weighted"``, ``"peak_ewma"``, ``"hash"``, or a
+                :class:`~regcache.Strategy`.
+            filters: :func:`regcache.version` and its like, or anything that is called with a node and says whether it
+                may be used; asked once for each snapshot.
+            options: everything that :class:`~regcache.Selector` takes: ``feedback``, ``subset``, ``limit``, ``budget``
+                and more. ``on_event`` is the cache's unless it is given.
         """
         from ..select import Selector  # the next room: the cache knows it only here, for the user's convenience
 
-        source = self._source(service)
-        source.pin()
-        # These refer to the source, and so to the cache, so that it lives for as long as its selectors.
-        return Selector(
-            service,
-            lambda timeout: source.get(timeout),
-            get_async=lambda timeout: source.get_async(timeout),
-            strategy=strategy,
-            filters=filters,
-        )
+        options.setdefault("on_event", self._on_event)
+        return Selector(self._source(service), strategy=strategy, filters=filters, **options)
 
     # -- what is going on ----------------------------------------------------------------------------------------
 

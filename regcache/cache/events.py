@@ -15,7 +15,10 @@ logger = logging.getLogger("regcache")
 # A library keeps quiet until its user sets up logging.
 logger.addHandler(logging.NullHandler())
 
-EventKind = Literal["refreshed", "held", "released", "error", "stuck"]
+EventKind = Literal[
+    "refreshed", "held", "released", "error", "stuck",
+    "ejected", "readmitted", "panic", "calm",
+]  # fmt: skip
 
 #: One line in the log for each service and kind in so many seconds.
 QUIET = 30.0
@@ -28,6 +31,10 @@ _LEVELS: Dict[str, int] = {
     "held": logging.WARNING,
     "error": logging.WARNING,
     "stuck": logging.ERROR,
+    "ejected": logging.WARNING,
+    "readmitted": logging.INFO,
+    "panic": logging.WARNING,
+    "calm": logging.INFO,
     "hook": logging.ERROR,
 }
 
@@ -37,10 +44,12 @@ class Event(NamedTuple):
 
     #: ``refreshed``: a new snapshot is served. ``held``: an answer is held back. ``released``: no longer, because
     #: it is believed now or the nodes are back. ``error``: a request failed. ``stuck``: one never ended.
+    #: Of a selector: ``ejected``: a node that fails gets no calls for a while. ``readmitted``: it does again.
+    #: ``panic``: too few nodes are healthy, so that calls go to all of them. ``calm``: no longer.
     kind: EventKind
     service: str
     text: str
-    #: The new one (refreshed), the one that is held back (held), the one that is served (released).
+    #: The new one (refreshed), the one that is held back (held), the one that is served (all others).
     snapshot: Optional["Snapshot"] = None
     error: Optional[BaseException] = None
 

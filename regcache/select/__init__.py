@@ -1,9 +1,40 @@
-"""Choosing a node: filters, strategies, and the selector."""
+"""Choosing a node: filters, strategies, feedback, and the selector."""
 
 from __future__ import annotations
 
-from .filters import label, version
-from .selector import Selector
-from .strategies import Random, RoundRobin, Strategy
+from .attempts import Attempt, Attempts
+from .budget import RetryBudget, TokenBucket
+from .filters import Filter, datacenter, endpoint, label, prefer, status, tag, version, where, zone
+from .health import Feedback
+from .peers import Peer
+from .picks import Call
+from .selector import Selector, Source
+from .status import PeerStatus, SelectorStatus
+from .strategies import Strategy
+from .subset import Subset
 
-__all__ = ["Random", "RoundRobin", "Selector", "Strategy", "label", "version"]
+__all__ = [
+    "Attempt",
+    "Attempts",
+    "Call",
+    "Feedback",
+    "Filter",
+    "Peer",
+    "PeerStatus",
+    "RetryBudget",
+    "Selector",
+    "SelectorStatus",
+    "Source",
+    "Strategy",
+    "Subset",
+    "TokenBucket",
+    "datacenter",
+    "endpoint",
+    "label",
+    "prefer",
+    "status",
+    "tag",
+    "version",
+    "where",
+    "zone",
+]

@@ -1,138 +1,460 @@
-"""The selector: hands out nodes of the newest snapshot, by a strategy."""
+"""The selector: hands out nodes of the newest snapshot, and learns from what becomes of the calls.
+
+Everything that depends on the snapshot and on what was learned is arranged when one of the two changes: by the thread
+that brings the snapshot, or by the caller whose outcome changed something. A pick (:class:`~.picks.Front`) only reads.
+"""
 
 from __future__ import annotations
 
+import copy
+import math
+import os
 import threading
-from collections import Counter
-from typing import TYPE_CHECKING, Awaitable, Callable, Iterable, List, NamedTuple, Optional, Tuple, Union
+import weakref
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Callable, Iterable, Iterator, List, Optional, Protocol, Sequence, Tuple, Union
 
-from ..errors import NoneAvailable, NotFound, RegcacheError
-from .strategies import Strategy, strategy_named
+from ..cache.events import Event, EventKind, Notifier
+from ..errors import Throttled, Unavailable
+from .attempts import Attempts
+from .budget import RetryBudget, TokenBucket
+from .health import Feedback, Health
+from .peers import Peer, Pool
+from .picks import Call, Front, Picker
+from .sieve import Kept, Sieve, none_available
+from .status import PeerStatus, SelectorStatus
+from .strategies import Strategy, check_strategy, make_picker
+from .subset import Chooser, Subset
 
 if TYPE_CHECKING:
+    from ..cache.slot import Slot
     from ..codec import Node, Snapshot
+    from .filters import Filter, Predicate
 
-__all__ = ["Selector"]
+__all__ = ["Selector", "Source"]
 
-#: The statuses of nodes that calls may go to.
-USABLE = frozenset({"passing", "warning"})
-#: How many versions a message lists.
-LISTED = 8
-
-
-class _Prepared(NamedTuple):
-    """What depends on the snapshot alone."""
-
-    snapshot: Optional["Snapshot"]
-    pick: Callable[[], "Node"]
+#: What a selector learns unless it is told otherwise.
+FEEDBACK = Feedback()
 
 
-class Selector:
-    """Picks nodes of one service. May be shared by threads; keeps its place over refreshes.
+class Source(Protocol):
+    """Where a selector's snapshots come from: an entry of a cache. Times are seconds."""
+
+    service: str
+
+    @property
+    def slot(self) -> "Optional[Slot]":
+        """Rings when somebody must look after the snapshot; ``None``: nobody has to."""
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """Rising."""
+
+    def get(self, timeout: Optional[float]) -> "Snapshot":
+        """The newest snapshot; waits only if there is none, and raises why."""
+
+    async def get_async(self, timeout: Optional[float]) -> "Snapshot":
+        """The same, awaited."""
+
+    def view(self) -> "Tuple[Optional[Snapshot], int, Optional[str]]":
+        """What is held now, its generation, and why an answer is held back, if one is."""
+
+    def listen(self, call: Callable[[], object]) -> None:
+        """Call this, from now on, whenever the view changes. A bound method is held weakly."""
+
+    def pin(self) -> None:
+        """Somebody depends on it."""
+
+    def unpin(self) -> None:
+        """One less does."""
+
+
+class Selector(Front):
+    """Picks nodes of one service. May be shared by threads, by tasks of asyncio, and by forked processes; keeps its
+    place, and what it learned, over refreshes.
 
     Args:
-        service: the name, for messages.
-        get: called with a timeout in seconds or ``None``, returns the newest snapshot (an entry of a cache).
-        get_async: the same for tasks of asyncio, awaited.
-        strategy: ``"random"``, ``"round_robin"``, or a :class:`~regcache.select.Strategy` for this selector alone.
-        filters: each is called with a node, once for each snapshot; what every one of them says yes to may be used.
+        source: what :meth:`regcache.Cache.selector` gives it.
+        strategy: ``"p2c"`` (of two random nodes the one with fewer calls in flight), ``"random"``, ``"round_robin"``,
+            ``"weighted"`` (Consul's weights), ``"peak_ewma"`` (latency), ``"hash"`` (``key=``), or a
+            :class:`~regcache.Strategy` for this selector alone.
+        filters: what every one of them says yes to may be used; see :mod:`regcache.select.filters`.
+        feedback: when nodes that fail are ejected, and when calls go to all nodes; ``None``: never.
+        subset: use a part of a large service only; ``None``: all of it.
+        limit: calls a second that may be made through this selector, or a :class:`~regcache.TokenBucket`; beyond it
+            there is :class:`~regcache.Throttled`. ``None``: no limit. Every node that is handed out counts.
+        budget: of the retries of :meth:`attempts`; ``None``: ``RetryBudget()`` with its defaults, for this selector.
+        clock: seconds, rising; by default the source's.
+        seed: of the random choices; ``None``: unlike any other's.
+        on_event: called with each :class:`~regcache.Event` (ejected, readmitted, panic, calm), on the thread on which
+            it happened, with no lock held. It should be quick; what it raises is logged.
+
+    Raises:
+        ValueError: there is no such strategy.
+        TypeError: a filter or a strategy is none.
     """
 
     def __init__(
         self,
-        service: str,
-        get: Callable[[Optional[float]], "Snapshot"],
+        source: Source,
         *,
-        get_async: Optional[Callable[[Optional[float]], Awaitable["Snapshot"]]] = None,
-        strategy: Union[str, Strategy] = "random",
-        filters: Iterable[Callable[["Node"], object]] = (),
+        strategy: Union[str, Strategy] = "p2c",
+        filters: "Iterable[Union[Filter, Predicate]]" = (),
+        feedback: Optional[Feedback] = FEEDBACK,
+        subset: Optional[Subset] = None,
+        limit: Union[float, TokenBucket, None] = None,
+        budget: Optional[RetryBudget] = None,
+        clock: Optional[Callable[[], float]] = None,
+        seed: Optional[int] = None,
+        on_event: Optional[Callable[[Event], object]] = None,
     ) -> None:
-        self.service = service
-        self._get = get
-        self._get_async = get_async
-        self._strategy = strategy_named(strategy)
-        self._filters = tuple(filters)
-        for chosen in self._filters:
-            if not callable(chosen):
-                raise TypeError(f"a filter is called with a node; {chosen!r} cannot be called")
+        check_strategy(strategy)
+        clock = source.clock if clock is None else clock
+        super().__init__(source.slot, clock)
+        self.service = source.service
+        self._source = source
+        self._clock = clock
+        self._strategy = strategy
+        self._sieve = Sieve(self.service, filters)
+        self._feedback = feedback
+        self._health = Health(feedback, weighted=strategy == "weighted")
+        self._chooser = None if subset is None else Chooser(subset)
+        self._limit = limit if limit is None or isinstance(limit, TokenBucket) else TokenBucket(limit, clock=clock)
+        self._budget = RetryBudget(clock=clock) if budget is None else budget
+        self._notifier = Notifier(on_event, clock)
+        self._seed = _seed() if seed is None else seed
         self._lock = threading.Lock()
-        self._prepared = _Prepared(None, _nothing)
+        # All that follows changes under the lock; callers read the picker, the failure and the pool.
+        self._pool = self._new_pool()
+        self._snapshot: "Optional[Snapshot]" = None
+        self._doubt: Optional[str] = None
+        self._kept: Optional[Kept] = None
+        self._used: Sequence[Peer] = ()
+        self._healthy = 0
+        self._panic: Optional[str] = None
+        self._failure: Optional[Exception] = None
+        #: What picks now, and the last that did: the rounds go on from there.
+        self._current: Optional[Picker] = None
+        self._before: Optional[Picker] = None
+        self._due = math.inf
+        self._arranged = 0
+        self._closed = False
+        self._events: List[Event] = []
+        source.pin()
+        self._unpin = weakref.finalize(self, source.unpin)
+        self._unpin.atexit = False
+        source.listen(self._refreshed)
+        _selectors.add(self)
 
     def __repr__(self) -> str:
-        return f"<Selector of {self.service!r}>"
+        filters = f", filters={self._sieve!r}" if self._sieve else ""
+        return f"<Selector of {self.service!r}, strategy={self._strategy!r}{filters}>"
 
-    def select(self, timeout: Optional[float] = None) -> "Node":
-        """A node that calls may go to: passing or warning, and let through by the filters.
+    # -- what callers do; select() is inherited ------------------------------------------------------------------
+
+    async def select_async(self, timeout: Optional[float] = None, key: object = None) -> "Node":
+        """:meth:`select` for a task of asyncio: waiting for a first answer does not block the loop."""
+        picker = self._ready()
+        if picker is None:
+            return (await self._slow_async(timeout, key)).node
+        return picker.pick(key, self._clock()).node
+
+    def call(self, timeout: Optional[float] = None, key: object = None) -> Call:
+        """A call that is counted while it is in flight, and whose outcome is learned from:
+        ``with selector.call(timeout=0.5) as call:``, or ``async with``. See :class:`~.picks.Call`.
 
         Args:
-            timeout: seconds to wait for the first answer about the service; once anything is held, nothing waits.
-
-        Raises:
-            NotFound: the registry answered, and has no such service.
-            NoneAvailable: there are nodes, but none may be used, or the filters left none.
-            Timeout, Unavailable, and others: nothing is held; see :meth:`regcache.Cache.get`.
+            timeout: seconds, from now on; finding the node counts. ``call.remaining`` is what is left of them.
+            key: see :meth:`select`.
         """
-        snapshot = self._get(timeout)
-        prepared = self._prepared
-        if prepared.snapshot is not snapshot:
-            prepared = self._prepare(timeout)
-        return prepared.pick()
+        return Call(self, timeout, key)
 
-    async def select_async(self, timeout: Optional[float] = None) -> "Node":
-        """:meth:`select` for a task of asyncio: waiting for a first answer does not block the loop.
+    def mark(self, node: "Node", error: object = None, elapsed: Optional[float] = None) -> None:
+        """How a call went that was made without :meth:`call` (go-micro: ``Mark``).
 
-        Raises what :meth:`select` raises, and TypeError if this selector was made without ``get_async``.
+        Args:
+            node: one that this selector picked. Of one that is gone nothing is learned.
+            error: ``None``: it went well. An exception that is not an ``Exception`` (a task was cancelled) says nothing
+                about the node.
+            elapsed: seconds that it took, if that is known.
         """
-        if self._get_async is None:
-            raise TypeError(f"the selector of {self.service!r} was made without get_async=")
-        snapshot = await self._get_async(timeout)
-        prepared = self._prepared
-        if prepared.snapshot is not snapshot:
-            prepared = self._prepare(0.0)
-        return prepared.pick()
+        if isinstance(error, BaseException) and not isinstance(error, Exception):
+            return
+        peer = self._pool.get(node)
+        if peer is not None:
+            verdict = peer._record(error is None, elapsed, self._clock())
+            if verdict:
+                self._verdict(peer, verdict)
 
-    def _prepare(self, timeout: Optional[float]) -> _Prepared:
+    def attempts(self, timeout: Optional[float] = None, tries: int = 3, key: object = None) -> Attempts:
+        """Several tries of one call, each at another node, within one timeout and the retry budget::
+
+            for attempt in selector.attempts(timeout=1.0, tries=3):
+                with attempt as call:
+                    return session.get(f"http://{call.node.target}/hello", timeout=call.remaining)
+
+        An exception that leaves the block is swallowed if there is another try, and raised otherwise; see
+        :class:`Attempts`. For tasks ``async for`` and ``async with``. Only for what may be done twice.
+        """
+        return Attempts(self, self._budget, timeout, tries, key)
+
+    def status(self) -> SelectorStatus:
+        """Where calls go and where not, and why. Asks nobody. As data, and by ``str()`` in words."""
         with self._lock:
-            # Asked for again: a thread that was held up with an old snapshot must not put it back.
-            snapshot = self._get(timeout)
-            if self._prepared.snapshot is not snapshot:
-                try:
-                    pick = self._strategy.prepare(self._usable(snapshot))
-                except (NotFound, NoneAvailable) as error:
-                    pick = _raise(type(error), str(error))
-                self._prepared = _Prepared(snapshot, pick)
-            return self._prepared
+            now = self._clock()
+            used = set(self._used)
+            return SelectorStatus(
+                self.service,
+                self._strategy if isinstance(self._strategy, str) else repr(self._strategy),
+                repr(self._sieve) if self._sieve else "",
+                None if self._snapshot is None else len(self._snapshot),
+                tuple(
+                    PeerStatus(
+                        peer.node.id,
+                        peer.node.target,
+                        peer.node.status,
+                        peer.state,
+                        peer in used,
+                        peer.weight if peer in used else 0.0,
+                        peer.in_flight,
+                        peer.failures,
+                        peer.latency,
+                        self._health.left(peer, now),
+                    )
+                    for peer in (() if self._kept is None else self._kept.peers)
+                ),
+                self._healthy,
+                len(used),
+                self._panic,
+                self._failure,
+                self._pool.in_flight,
+                None if self._chooser is None else repr(self._chooser.subset),
+                self._closed,
+            )
 
-    def _usable(self, snapshot: "Snapshot") -> Tuple["Node", ...]:
-        """The nodes that may be used, at least one. Raises what :meth:`select` then raises at every call."""
-        if not len(snapshot):
-            raise NotFound(f"the registry has no service {self.service!r} (or its token may not read it)")
-        nodes: List["Node"] = [node for node in snapshot if node.status in USABLE]
-        if not nodes:
-            counts = Counter(node.status for node in snapshot)
-            states = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
-            raise NoneAvailable(f"none of the {len(snapshot)} nodes of {self.service!r} may be used: {states}")
-        for chosen in self._filters:
-            left = [node for node in nodes if chosen(node)]
-            if not left:
-                versions = sorted({node.version for node in nodes})
-                listed = ", ".join(map(repr, versions[:LISTED])) + (", ..." if len(versions) > LISTED else "")
-                raise NoneAvailable(
-                    f"the filter {chosen!r} left none of {len(nodes)} usable nodes of {self.service!r} "
-                    f"(versions: {listed})"
+    def reset(self) -> None:
+        """Forget what was learned of the nodes, the place in the round, and the calls in flight (go-micro: ``Reset``).
+        Nobody is ejected any more."""
+        with self._changing() as now:
+            self._forget(now)
+
+    def close(self) -> None:
+        """Hand out no more nodes: later calls raise :class:`~regcache.Unavailable`. The cache goes on."""
+        with self._changing():
+            self._closed = True
+            self._kept, self._snapshot, self._failure, self._before = None, None, None, None
+            self._used = ()
+            self._put(None)
+        self._unpin()
+
+    # -- the rare part of select(), in the order in which it happens -----------------------------------------------
+
+    def _slow(self, timeout: Optional[float], key: object) -> Peer:
+        self._admit()
+        self._source.get(timeout)
+        return self._attend().pick(key, self._clock())
+
+    async def _slow_async(self, timeout: Optional[float], key: object) -> Peer:
+        self._admit()
+        await self._source.get_async(timeout)
+        return self._attend().pick(key, self._clock())
+
+    def _other(self, peer: Peer, tried: "Sequence[Peer]", key: object) -> Peer:
+        """This pick, or another one if it was tried before; for attempts after the first."""
+        # A refresh may have brought other objects for the nodes that were tried.
+        known = [self._pool.get(one.node) or one for one in tried]
+        picker = self._current
+        if peer not in known or picker is None:
+            return peer
+        now = self._clock()
+        # All were tried: at least not the one that just failed.
+        return picker._other(key, known, now) or picker._other(key, known[-1:], now) or peer
+
+    def _admit(self) -> None:
+        if self._closed:
+            raise self._gone()
+        if self._limit is not None:
+            wait = self._limit.take()
+            if wait:
+                raise Throttled(
+                    f"the limit of {self._limit.rate:g} calls of {self.service!r} a second is reached; "
+                    f"the next may be made in {wait:.3g} s",
+                    wait,
                 )
-            nodes = left
-        return tuple(nodes)
+
+    def _attend(self) -> Picker:
+        """The picker; arranges first what has to be. Only who has none waits for another who does that."""
+        if self._current is None:
+            with self._changing() as now:
+                self._look(now)
+        elif self._lock.acquire(blocking=False):
+            try:
+                self._look(self._clock())
+            finally:
+                events, self._events = self._events, []
+                self._lock.release()
+            self._tell(events)
+        picker, failure = self._current, self._failure
+        if picker is None:
+            raise self._gone() if failure is None else _again(failure)
+        return picker
+
+    def _gone(self) -> Unavailable:
+        what = "selector" if self._closed else "cache"
+        return Unavailable(f"the {what} is closed; there are no nodes of {self.service!r}")
+
+    def _verdict(self, peer: Peer, bits: int) -> None:
+        """The outcome of a call that may change something."""
+        with self._changing() as now:
+            why = self._health.hear(peer, bits, now)
+            if why is None:
+                return
+            node = f"{peer.node.id!r} ({peer.node.target})"
+            if why:
+                self._happened("ejected", f"{node} is ejected for {self._health.left(peer, now):.0f} s: {why}")
+            else:
+                self._happened("readmitted", f"{node} answers again, and gets its share of the calls")
+            self._look(now, changed=True)
+
+    def _refreshed(self) -> None:
+        """The source has something new to show; on a thread of the cache."""
+        with self._changing() as now:
+            self._look(now)
+
+    # -- arranging; from here on under the lock ----------------------------------------------------------------------
+
+    @contextmanager
+    def _changing(self) -> Iterator[float]:
+        """Under the lock; afterwards what happened is told."""
+        events: List[Event] = []
+        try:
+            with self._lock:
+                try:
+                    yield self._clock()
+                finally:
+                    events, self._events = self._events, events
+        finally:
+            self._tell(events)
+
+    def _look(self, now: float, changed: bool = False) -> None:
+        """Arrange everything anew if something changed: the snapshot, the guard's doubts, the time, or ``changed``."""
+        snapshot, _, doubt = self._source.view()
+        if self._closed or (snapshot is self._snapshot and doubt == self._doubt and now < self._due and not changed):
+            return
+        try:
+            if snapshot is not self._snapshot:
+                self._kept = self._failure = None
+                if snapshot is not None:
+                    peers = self._pool.renew(snapshot)
+                    self._health.renew(peers, now)
+                    self._kept = self._sieve.sift(peers)
+            if self._kept is not None:
+                self._arrange(self._kept, doubt, now)
+                self._failure = None
+            else:
+                self._put(None)
+        except Exception as error:  # also one of a filter or a strategy that somebody else wrote
+            self._failure, self._used, self._healthy, self._panic = error, (), 0, None
+            self._put(None)
+        self._snapshot, self._doubt = snapshot, doubt
+
+    def _arrange(self, kept: Kept, doubt: Optional[str], now: float) -> None:
+        health = self._health
+        health.settle(kept.peers, now)
+        candidates = self._sieve.candidates(kept, health.usable)
+        health.among = len(candidates)
+        chosen = health.choose(candidates, doubt, now)
+        if not chosen.peers:
+            raise none_available(self.service, kept.peers)
+        peers, weights = chosen.peers, chosen.weights
+        if self._chooser is not None:
+            health.among = min(health.among, self._chooser.subset.size)
+            weighs = dict(zip(peers, weights))
+            peers = self._chooser.choose(peers)
+            weights = [weighs[peer] for peer in peers]
+        for peer, weight in zip(peers, weights):
+            peer._set(weight=weight)
+        self._arranged += 1
+        # Another seed each time: with the same one the first picks after each refresh would be of the same nodes.
+        picker = make_picker(self._strategy, peers, weights, before=self._before, seed=self._seed + self._arranged)
+        if (chosen.panic is None) != (self._panic is None):
+            if chosen.panic is not None:
+                self._happened("panic", f"calls go to all {len(kept.peers)} nodes: {chosen.panic}")
+            else:
+                self._happened("calm", f"calls go to the {chosen.healthy} healthy nodes again")
+        self._used, self._healthy, self._panic = peers, chosen.healthy, chosen.panic
+        self._before = picker
+        self._put(picker, health.alarm(kept.peers, now))
+
+    def _put(self, picker: Optional[Picker], due: float = math.inf) -> None:
+        """From now on this one picks."""
+        self._current, self._due = picker, due
+        # With a limit every call goes through _slow, and asks it.
+        self._set_picker(None if self._limit is not None else picker)
+        self._set_alarm(due)
+
+    def _forget(self, now: float) -> None:
+        self._pool = self._new_pool()
+        self._health = Health(self._feedback, weighted=self._strategy == "weighted")
+        self._snapshot = self._kept = self._failure = self._before = None
+        self._look(now, changed=True)
+
+    def _new_pool(self) -> Pool:
+        learns = self._feedback
+        if learns is None:
+            return Pool(failures=0, calls=0)
+        return Pool(failures=learns.failures, rate=learns.rate, calls=learns.calls)
+
+    def _happened(self, kind: EventKind, text: str) -> None:
+        self._events.append(Event(kind, self.service, text, self._snapshot))
+
+    def _tell(self, events: List[Event]) -> None:
+        for event in events:
+            self._notifier(event)
+
+    # -- forks -----------------------------------------------------------------------------------------------------
+
+    def _after_fork(self) -> None:
+        """In the child: other threads of the parent may have held the locks, and their calls are not ours."""
+        self._lock = threading.Lock()
+        self._notifier.renew()
+        self._budget._renew()
+        if self._limit is not None:
+            self._limit._renew()
+        self._events = []
+        self._seed = _seed()
+        # The source may have another slot now.
+        super().__init__(self._source.slot, self._clock)
+        self._pool = self._new_pool()
+        self._snapshot = self._kept = self._failure = self._before = None
+        if not self._closed:
+            with self._changing() as now:
+                self._look(now, changed=True)
 
 
-def _raise(kind: Callable[[str], RegcacheError], text: str) -> Callable[[], "Node"]:
-    """A pick that fails; with a new exception each time, since each collects a traceback."""
-
-    def pick() -> "Node":
-        raise kind(text)
-
-    return pick
+def _seed() -> int:
+    return int.from_bytes(os.urandom(8), "little")
 
 
-def _nothing() -> "Node":
-    raise AssertionError("a selector picked before it had a snapshot")
+def _again(error: Exception) -> Exception:
+    """A copy for each caller, if it can be copied: an exception collects the tracebacks of everybody who raises it."""
+    try:
+        copied = copy.copy(error)
+    except Exception:
+        return error
+    if type(copied) is not type(error):
+        return error
+    copied.__cause__ = error
+    return copied
+
+
+_selectors: "weakref.WeakSet[Selector]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for selector in list(_selectors):
+        selector._after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
