@@ -8,8 +8,8 @@ from .filters import Filter, datacenter, endpoint, label, prefer, status, tag, v
 from .health import Feedback
 from .peers import Peer
 from .picks import Call
+from .report import PeerStatus, SelectorStatus
 from .selector import Selector, Source
-from .status import PeerStatus, SelectorStatus
 from .strategies import Strategy
 from .subset import Subset
 

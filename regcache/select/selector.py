@@ -21,8 +21,8 @@ from .budget import RetryBudget, TokenBucket
 from .health import Feedback, Health
 from .peers import Peer, Pool
 from .picks import Call, Front, Picker
+from .report import PeerStatus, SelectorStatus
 from .sieve import Kept, Sieve, none_available
-from .status import PeerStatus, SelectorStatus
 from .strategies import Strategy, check_strategy, make_picker
 from .subset import Chooser, Subset
 
