@@ -38,4 +38,4 @@ coverage:
 clean:
 	rm -rf build dist *.egg-info
 	find regcache -name '*.so' -delete
-	rm -f regcache/codec/compiled/codec.c regcache/cache/*.c regcache/select/*.c
+	rm -f regcache/codec/compiled/codec.c regcache/cache/compiled/*.c regcache/select/compiled/*.c

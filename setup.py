@@ -25,9 +25,10 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 CYTHON = (3, 2, 3)
-ROOMS = ("regcache/codec/compiled", "regcache/cache/compiled", "regcache/select")
+ROOMS = ("regcache/codec/compiled", "regcache/cache/compiled", "regcache/select/compiled")
 #: Whoever cimports the slot (slot.pxd) needs its headers.
 SLOT = "regcache/cache/compiled"
+SELECT = "regcache.select.compiled.select"
 #: The extension that the hand-written C is linked into, and where that C is.
 CODEC = "regcache.codec.compiled.codec"
 CODEC_C = "regcache/codec/compiled"
@@ -204,6 +205,8 @@ class BuildExt(build_ext):
             ext.extra_compile_args += compile_args
             ext.extra_link_args += link_args
             ext.define_macros += macros
+            if ext.name == SELECT and os.name == "posix":
+                ext.libraries.append("m")  # exp()
             if ext.name == CODEC:
                 for library in libraries.values():
                     ext.include_dirs += library.include_dirs

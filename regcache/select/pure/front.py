@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
 from typing import TYPE_CHECKING, Any, Callable, List, Optional
 
@@ -35,7 +34,6 @@ class Front:
         self._slot = slot
         self._now: Callable[[], float] = clock if clock is not None else time.monotonic
         self._held: List[Optional[Picker]] = [None]  # one item; never rebound
-        self._writing = threading.Lock()
         self._alarm = math.inf
 
     def select(self, timeout: Optional[float] = None, key: object = None) -> "Node":
@@ -78,10 +76,7 @@ class Front:
         """From now on this one picks; None: ``_slow`` is called each time."""
         if picker is not None and not isinstance(picker, Picker):
             raise TypeError(f"a Picker, not {picker!r}")
-        with self._writing:
-            before = self._held[0]
-            self._held[0] = picker
-        del before  # outside the lock: that may run code of anybody's
+        self._held[0] = picker
 
     def _set_alarm(self, at: float) -> None:
         """From this time of the clock on (seconds; ``math.inf``: never) ``_slow`` is called instead of picking."""

@@ -1,0 +1,115 @@
+# The fast path: pure/front.py
+
+@cython.no_gc_clear  # the list and the slot are read without a look whether they are still there
+cdef class Front:
+    """What a selector inherits. A subclass sets the picker, and says in ``_slow`` what to do where there is none.
+
+    Args:
+        slot: of the entry whose snapshots the picker is prepared from; None: nothing but its own alarm is looked at.
+        clock: seconds; None: ``time.monotonic``, which is read without a call of Python's, and may then be behind by
+            some milliseconds where only alarms are looked at (clock.h).
+
+    A subclass has:
+        ``_slow(timeout, key) -> Peer``: there is no picker, or an alarm rang; it prepares, waits, raises.
+        ``_slow_async(timeout, key) -> Peer``: the same, awaited.
+        ``_verdict(peer, bits)``: the outcome of a call says that somebody must look (see the twin's Pulse._record).
+    """
+
+    cdef list held            # one item, the picker or None; never rebound
+    cdef Slot slot
+    cdef int64_t alarm        # nanoseconds
+    cdef object clock         # None: rc_coarse_now() and rc_exact_now()
+    cdef object __weakref__
+
+    def __cinit__(self, *_, **__):
+        self.held = [None]
+        self.alarm = INT64_MAX
+        self.clock = None if RC_COARSE else monotonic
+
+    def __init__(self, Slot slot=None, clock=None):
+        if clock is not None and not callable(clock):
+            raise TypeError(f"a clock is called and returns seconds; {clock!r} cannot be called")
+        self.slot = slot
+        self.clock = monotonic if clock is None else clock
+        if RC_COARSE and self.clock is monotonic:
+            self.clock = None
+
+    def select(self, timeout=None, key=None):
+        """A node to call. Never waits while anything is held.
+
+        Args:
+            timeout: seconds to wait for the first answer about the service, when nothing is held; None: the cache's
+                own bound.
+            key: str, bytes or int, for the strategy "hash": the same key goes to the same node.
+
+        Raises:
+            NotFound: the registry answered, and has no such service.
+            NoneAvailable: there are nodes, but none may be used, or the filters left none.
+            Timeout, Unavailable, and others: nothing is held; see :meth:`regcache.Cache.get`.
+            TypeError: the strategy "hash", and no key or one of another type.
+        """
+        cdef int64_t now = coarse(self)
+        cdef object picker = ready(self, now)
+        if picker is None:
+            return (<Peer?>self._slow(timeout, key)).node
+        return <object>(<Picker>picker).seats[(<Picker>picker).choose(key, now)].node
+
+    def _peer(self, timeout=None, key=None):
+        """:meth:`select`, and what the selector knows of the node."""
+        cdef int64_t now = coarse(self)
+        cdef object picker = ready(self, now)
+        if picker is None:
+            return <Peer?>self._slow(timeout, key)
+        return <Peer>(<Picker>picker).seats[(<Picker>picker).choose(key, now)].peer
+
+    def _ready(self):
+        """The picker, if it may be used as it is."""
+        return ready(self, coarse(self))
+
+    def _now(self):
+        """Seconds of the clock, exactly."""
+        return monotonic() if self.clock is None else self.clock()
+
+    @property
+    def _picker(self):
+        """The picker now, whatever the alarms say."""
+        return rc_item_get(self.held)
+
+    def _set_picker(self, Picker picker):
+        """From now on this one picks; None: ``_slow`` is called each time."""
+        cdef object _before = rc_item_get(self.held)  # not to be freed inside of the list
+        rc_item_set(self.held, picker)
+
+    def _set_alarm(self, double at):
+        """From this time of the clock on (seconds; ``math.inf``: never) ``_slow`` is called instead of picking."""
+        rc_word_set(&self.alarm, rc_nanoseconds(at))
+
+    def _slow(self, timeout, key):
+        raise NotImplementedError("a subclass says what to do where nothing is prepared")
+
+    async def _slow_async(self, timeout, key):
+        raise NotImplementedError("a subclass says what to do where nothing is prepared")
+
+    def _verdict(self, peer, bits):
+        raise NotImplementedError("a subclass says what to do with a peer that fails")
+
+
+cdef inline int64_t coarse(Front front) except? -1:
+    return rc_coarse_now() if front.clock is None else rc_nanoseconds(front.clock())
+
+
+cdef inline int64_t exact(Front front) except? -1:
+    return rc_exact_now() if front.clock is None else rc_nanoseconds(front.clock())
+
+
+# The picker, if it may be used as it is; marks the slot as used.
+cdef inline object ready(Front front, int64_t now):
+    cdef Slot slot = front.slot
+    if slot is not None:
+        rc_word_mark(&slot.marked)
+        # A closed slot has nothing, and no alarm.
+        if now >= rc_word_read(&slot.alarm) or rc_word_read(&slot.written) == INT64_MAX:
+            return None
+    if now >= rc_word_read(&front.alarm):
+        return None
+    return rc_item_get(front.held)
