@@ -235,7 +235,8 @@ class Health:
                 (self._ejections[key_of(peer)].until for peer in peers if peer.state == "ejected"), default=math.inf
             )
         if self._new and self.feedback is not None:
-            alarm = min(alarm, now + self.feedback.slow_start / STEPS)
+            step = self.feedback.slow_start / STEPS
+            alarm = min(alarm, *(since + step * (int((now - since) / step) + 1) for since in self._new.values()))
         return alarm
 
     # -- which nodes, and how much of each -----------------------------------------------------------------------

@@ -7,7 +7,21 @@ from typing import Any, List
 import pytest
 
 import regcache
-from regcache import Endpoint, Filter, Node, NoneAvailable, Selector, datacenter, endpoint, label, prefer, tag, version, where, zone  # fmt: skip
+from regcache import (  # fmt: skip
+    Endpoint,
+    Filter,
+    Node,
+    NoneAvailable,
+    Selector,
+    datacenter,
+    endpoint,
+    label,
+    prefer,
+    tag,
+    version,
+    where,
+    zone,
+)
 from tests.select.source import Source, node, nodes, picks
 
 status = regcache.status
@@ -209,7 +223,9 @@ def test_ejected_nodes_do_not_count_as_usable() -> None:
 
 
 def test_filters_come_before_preferences() -> None:
-    source = Source(node(1, meta={"zone": "here"}), node(2, version="2.0"), node(3, version="2.0", meta={"zone": "here"}))
+    source = Source(
+        node(1, meta={"zone": "here"}), node(2, version="2.0"), node(3, version="2.0", meta={"zone": "here"})
+    )
     for filters in ([prefer(zone("here")), version("2.0")], [prefer(zone("here")) & version("2.0")]):
         assert set(picks(Selector(source, filters=filters), 10)) == {3}
     assert set(picks(Selector(source, filters=[prefer(zone("there")), version("2.0")]), 10)) == {2, 3}
