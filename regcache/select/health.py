@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Dict, List, NamedTuple, Optional, Sequence, Set
 
+from ..cache.status import count
 from .peers import FAILING, IN_A_ROW, PROBE_FAILED, PROBE_PASSED
 from .subset import Key, key_of
 
@@ -266,7 +267,8 @@ class Health:
         if doubt is not None:
             return f"the guard holds an answer back ({doubt})"
         if len(healthy) < feedback.panic * len(peers):
-            return f"only {len(healthy)} of {len(peers)} nodes are healthy"
+            few = f"only {len(healthy)}" if healthy else "none"
+            return f"{few} of {count(len(peers), 'node')} {'is' if len(healthy) < 2 else 'are'} healthy"
         return None
 
     def _weight(self, peer: "Peer", now: float) -> float:

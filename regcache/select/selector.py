@@ -379,9 +379,9 @@ class Selector(Front):
         picker = make_picker(self._strategy, peers, weights, before=self._before, seed=self._seed + self._arranged)
         if (chosen.panic is None) != (self._panic is None):
             if chosen.panic is not None:
-                self._happened("panic", f"calls go to all {len(kept.peers)} nodes: {chosen.panic}")
+                self._happened("panic", f"calls go to every node: {chosen.panic}")
             else:
-                self._happened("calm", f"calls go to the {chosen.healthy} healthy nodes again")
+                self._happened("calm", f"calls go to healthy nodes only again: {chosen.healthy} of {len(candidates)}")
         self._used, self._healthy, self._panic = peers, chosen.healthy, chosen.panic
         self._before = picker
         self._put(picker, health.alarm(kept.peers, now))

@@ -101,7 +101,12 @@ def test_a_body_that_the_plain_reading_cannot_read(run: Run) -> None:
 
 
 def test_nodes_that_may_not_be_picked(run: Run) -> None:
-    done = run("demo", "--body", "-", stdin=build.body(build.entry(status="critical")))
+    done = run(
+        "demo",
+        "--body",
+        "-",
+        stdin=build.body(build.entry(Checks=[{"CheckID": "_node_maintenance", "Status": "critical"}])),
+    )
     assert done.code == 0
     assert "no node may be picked" in done.lines[-1]
 

@@ -288,15 +288,15 @@ def test_panic_is_told_and_so_is_its_end(caplog: pytest.LogCaptureFixture) -> No
     for _ in range(3):
         source.refresh(*mixed("passing", "critical", "critical", "critical"))
         assert set(picks(selector, 10)) == {1, 2, 3, 4}
-    assert selector.status().panic == "only 1 of 4 nodes are healthy"
-    assert "panic: only 1 of 4 nodes are healthy, so calls go to all" in str(selector.status())
+    assert selector.status().panic == "only 1 of 4 nodes is healthy"
+    assert "panic: only 1 of 4 nodes is healthy, so calls go to every node" in str(selector.status())
     source.refresh(*mixed("passing", "passing", "critical", "critical"))
     assert set(picks(selector, 10)) == {1, 2}
     assert selector.status().panic is None
     assert told.kinds == ["panic", "calm"], "once each"
     assert [record.getMessage() for record in caplog.records] == [
-        "greeter: calls go to all 4 nodes: only 1 of 4 nodes are healthy",
-        "greeter: calls go to the 2 healthy nodes again",
+        "greeter: calls go to every node: only 1 of 4 nodes is healthy",
+        "greeter: calls go to healthy nodes only again: 2 of 4",
     ]
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
 
@@ -308,7 +308,7 @@ def test_ejected_and_critical_nodes_count_together() -> None:
     fail(selector, 1)
     assert set(picks(selector, 40)) == {1, 2, 3, 4}, "the ejected one, too"
     assert Counter(picks(selector, 40)) == {1: 10, 2: 10, 3: 10, 4: 10}
-    assert selector.status().panic == "only 1 of 4 nodes are healthy"
+    assert selector.status().panic == "only 1 of 4 nodes is healthy"
 
 
 def test_an_answer_that_the_guard_holds_back_is_a_reason_for_panic() -> None:
