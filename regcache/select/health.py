@@ -156,7 +156,7 @@ class Health:
         Several threads may bring the same verdict; those after the first change nothing.
         """
         ejection = self._ejections.get(key_of(peer))
-        if self.feedback is None or peer.state == "ejected" or key_of(peer) not in self._known:
+        if self.feedback is None or peer.state == "ejected":
             return None
         if peer.state == "probing":
             if verdict & PROBE_FAILED:

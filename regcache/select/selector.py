@@ -306,7 +306,9 @@ class Selector(Front):
     def _verdict(self, peer: Peer, bits: int) -> None:
         """The outcome of a call that may change something."""
         with self._changing() as now:
-            why = self._health.hear(peer, bits, now)
+            # A call may be older than the last refresh: its node is another object now, or was away in between.
+            known = self._pool.get(peer.node)
+            why = None if known is None else self._health.hear(known, bits, now)
             if why is None:
                 return
             node = f"{peer.node.id!r} ({peer.node.target})"
