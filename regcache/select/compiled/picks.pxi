@@ -87,8 +87,11 @@ cdef class Rounds(Picker):
 
     def __cinit__(self, peers, weights, before, uint64_t seed):
         self.turns = self.count
+        cdef uint32_t i
         if weights is not None:
             self.order = schedule_of(weights, &self.turns)
+            for i in range(self.count):
+                self.seats[i].weight = weights[i]
         self.born = rc_salt_get()
         self.turn = -1
         if isinstance(before, Rounds):
@@ -111,22 +114,26 @@ cdef class Rounds(Picker):
     # Where the first of those that had not had their turn has its own; -1: none of them is left.
     cdef int64_t resume(self, Rounds before) except -2:
         cdef dict places = {}
-        cdef size_t start = before.place(rc_count_read(&before.turn)), step, further, turn, here
+        cdef size_t start = before.place(rc_count_read(&before.turn)), step, further, turn, here, at
         cdef uint32_t found
         cdef Peer peer
         for step in range(self.count):
-            places.setdefault((<Peer>self.held[step]).pulse, step)
+            if self.seats[step].weight > 0.0:
+                places.setdefault((<Peer>self.held[step]).pulse, step)
         for step in range(before.turns):
             turn = (start + step) % before.turns
             peer = before.held[before.at(turn)]
             if peer.pulse not in places:
                 continue
             found = places[peer.pulse]
-            # Of several turns in a round the one at this time of the round, or the next: the others are not put off.
+            # Of several turns in a round the one nearest to this time of the round: neither does anybody wait for long
+            # nor are many called again.
             here = self.turns * turn // before.turns
             for further in range(self.turns):
-                if self.at((here + further) % self.turns) == found:
-                    return <int64_t>((here + further) % self.turns)
+                # One ahead, one behind, two ahead: the size of a round is added, for no size is below 0.
+                at = (here + (further + 1) // 2 if further % 2 else here + self.turns - further // 2) % self.turns
+                if self.at(at) == found:
+                    return <int64_t>at
         return -1
 
 

@@ -20,6 +20,9 @@ cdef extern from "ring.h" nogil:
     int rc_point_order(const void *a, const void *b)
     size_t rc_ring_find(const rc_ring *ring, uint64_t hashed)
 
+cdef extern from "stdlib.h" nogil:
+    void qsort(void *items, size_t count, size_t size, int (*order)(const void *, const void *))
+
 cdef extern from "Python.h":
     long long PyLong_AsLongLongAndOverflow(object value, int *overflow) except? -1
 

@@ -1,45 +1,52 @@
 # Rounds by weight: pure/schedule.py, which also makes whole numbers of the weights.
 
 cdef extern from "turns.h" nogil:
-    ctypedef struct rc_turn:
-        double at
-        int64_t part
-        uint32_t place
-    int rc_turn_order(const void *a, const void *b)
-
-cdef extern from "stdlib.h" nogil:
-    void qsort(void *items, size_t count, size_t size, int (*order)(const void *, const void *))
+    ctypedef struct rc_group:
+        int64_t turns
+        int64_t peers
+        int64_t taken
+    void rc_round(rc_group *groups, size_t count, size_t *released, size_t *heap, uint32_t *order, int64_t total)
 
 
 # Whose each turn of a round is; *count of them. Owned by the caller.
 cdef uint32_t *schedule_of(weights, size_t *count) except NULL:
-    cdef dict groups = {}
     cdef list parts = whole(weights), members
-    cdef rc_turn *turns
-    cdef uint32_t *order = NULL
-    cdef size_t total = sum(parts), at = 0, i
-    cdef int64_t part, turn, of
-    for i, made in enumerate(parts):
-        if made:
-            groups.setdefault(made, []).append(i)
-    turns = <rc_turn *>array(total, sizeof(rc_turn))
+    cdef dict grouped = {}
+    cdef size_t total = sum(parts), i, kinds
+    cdef rc_group *groups = NULL
+    cdef size_t *released = NULL
+    cdef size_t *heap = NULL
+    cdef uint32_t *order
+    for i, part in enumerate(parts):
+        if part:
+            grouped.setdefault(part, []).append(i)
+    members = sorted(grouped.items(), reverse=True)
+    kinds = len(members)
+    order = <uint32_t *>array(total, sizeof(uint32_t))
     try:
-        for made, members in groups.items():
-            part = made
-            of = part * len(members)
-            for turn in range(of):
-                # Quotients of whole numbers this small are equal as floats exactly where they are equal.
-                turns[at].at = <double>(2 * turn + 1) / <double>(2 * of)
-                turns[at].part = part
-                turns[at].place = members[turn % len(members)]
-                at += 1
-        order = <uint32_t *>array(total, sizeof(uint32_t))
+        groups = <rc_group *>array(kinds, sizeof(rc_group))
+        released = <size_t *>array(total + 1, sizeof(size_t))
+        heap = <size_t *>array(kinds, sizeof(size_t))
+        for i in range(kinds):
+            part, places = members[i]
+            members[i] = places
+            groups[i].peers = len(places)
+            groups[i].turns = part * len(places)
         with nogil:
-            qsort(turns, total, sizeof(rc_turn), rc_turn_order)
-            for i in range(total):
-                order[i] = turns[i].place
+            rc_round(groups, kinds, released, heap, order, <int64_t>total)
+        for i in range(kinds):
+            groups[i].taken = 0
+        for i in range(total):
+            kinds = order[i]
+            order[i] = (<list>members[kinds])[groups[kinds].taken % groups[kinds].peers]
+            groups[kinds].taken += 1
+    except BaseException:
+        PyMem_RawFree(order)
+        raise
     finally:
-        PyMem_RawFree(turns)
+        PyMem_RawFree(groups)
+        PyMem_RawFree(released)
+        PyMem_RawFree(heap)
     count[0] = total
     return order
 

@@ -172,8 +172,8 @@ class Rounds(Picker):
     def _resume(self, before: "Rounds") -> Optional[int]:
         """Where the first of those that had not had their turn has its own; None: none of them is left."""
         places: Dict[Pulse, int] = {}
-        for place, peer in enumerate(self._peers):
-            places.setdefault(peer._pulse, place)
+        for place in sorted(set(self._order)):
+            places.setdefault(self._peers[place]._pulse, place)
         turns = len(before._order)
         start = before._place(next(before._turn))
         for step in range(turns):
@@ -181,11 +181,12 @@ class Rounds(Picker):
             found = places.get(before._peers[before._order[turn]]._pulse)
             if found is None:
                 continue
-            # Of several turns in a round the one at this time of the round, or the next: the others are not put off.
-            here = len(self._order) * turn // turns
-            for further in range(len(self._order)):
-                if self._order[(here + further) % len(self._order)] == found:
-                    return (here + further) % len(self._order)
+            # Of several turns in a round the one nearest to this time of the round: neither does anybody wait for long
+            # nor are many called again.
+            here, further = len(self._order) * turn // turns, 0
+            while self._order[(here + further) % len(self._order)] != found:
+                further = -further if further > 0 else 1 - further
+            return (here + further) % len(self._order)
         return None
 
 

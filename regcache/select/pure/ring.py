@@ -35,7 +35,7 @@ def _fnv1a(data: bytes) -> int:
 
 
 def hash_key(key: object) -> int:
-    """64 bits of a str (its UTF-8), bytes, or int (two's complement, little-endian, of 8 bytes or as many as it needs).
+    """64 bits of a str (its UTF-8), bytes, or int (two's complement, little-endian, 8 bytes or what it needs).
 
     Raises:
         TypeError: a key of another type, or none.
@@ -45,7 +45,8 @@ def hash_key(key: object) -> int:
     if isinstance(key, bytes):
         return _fnv1a(key)
     if isinstance(key, int):
-        return _fnv1a(int(key).to_bytes(max(8, key.bit_length() // 8 + 1), "little", signed=True))
+        size = 8 if -(2**63) <= key < 2**63 else key.bit_length() // 8 + 1
+        return _fnv1a(int.to_bytes(key, size, "little", signed=True))
     if key is None:
         raise TypeError("the strategy 'hash' needs a key: select(key=...) with a str, bytes or int")
     raise TypeError(f"a key is a str, bytes or int, not {type(key).__name__}")

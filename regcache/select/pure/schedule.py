@@ -1,14 +1,17 @@
 """How weights become turns: a round in which each peer has as many turns as its weight says, spread evenly.
 
-Peers of one weight are a group. A group has ``weight * members`` turns in a round of length 1, the middles of as many
-equal parts of it, and its members take them in turn; all groups' turns in order of time are the schedule (the order of
-the earliest deadline). It is exact over a round; of two different weights no peer has more turns in a row than it must
-have: ``ceil(w / (sum of the others))``. Of more than two it may have one more where the groups' turns meet.
+A peer's turn k of w, in a round of T turns, has a time to begin, ``floor(k * T / w)``, and a deadline,
+``ceil((k + 1) * T / w)``; of the turns that may begin the one with the earliest deadline is next. So no deadline is ever
+missed, and at every moment each peer has had what its weight says, give or take one turn (Baruah, Cohen, Plaxton, Varvel
+1996: proportionate progress). Peers of one weight are scheduled as a group of their common weight and take its turns one
+after the other, which spreads them evenly among all others; of two with one deadline the one that was not just picked is
+next. Of two different weights no peer then has more turns in a row than it must have, ``ceil(w / sum of the others)``.
 """
 
 from __future__ import annotations
 
 from functools import reduce
+from heapq import heappop, heappush, heapreplace
 from math import gcd
 from typing import Dict, List, Sequence, Tuple
 
@@ -42,14 +45,44 @@ def whole(weights: Sequence[float]) -> List[int]:
 
 def schedule(weights: Sequence[float]) -> List[int]:
     """Of each turn of a round, whose it is: places in ``weights``, which are at least 0 and not all 0."""
-    groups: Dict[int, List[int]] = {}
+    members: Dict[int, List[int]] = {}
     for place, part in enumerate(whole(weights)):
         if part:
-            groups.setdefault(part, []).append(place)
-    turns: List[Tuple[float, int, int]] = []
-    for part, members in groups.items():
-        count = part * len(members)
-        # Quotients of whole numbers this small are equal as floats exactly where they are equal.
-        turns += [((2 * turn + 1) / (2 * count), -part, members[turn % len(members)]) for turn in range(count)]
-    turns.sort()
-    return [place for _, _, place in turns]
+            members.setdefault(part, []).append(place)
+    groups = [_Group(part * len(places), places) for part, places in sorted(members.items(), reverse=True)]
+    total = sum(group.turns for group in groups)
+    #: Of each moment, which groups' next turns may begin then.
+    released: List[List[int]] = [[] for _ in range(total)]
+
+    def release(place: int, time: int) -> None:
+        group = groups[place]
+        if group.taken < group.turns:
+            released[max(time, group.taken * total // group.turns)].append(place)
+
+    for place in range(len(groups)):
+        release(place, 0)
+    ready: List[Tuple[int, int]] = []
+    order: List[int] = []
+    last = -1
+    for time in range(total):
+        for place in released[time]:
+            group = groups[place]
+            heappush(ready, (-(-(group.taken + 1) * total // group.turns), place))
+        deadline, place = heappop(ready)
+        if place == last and len(groups[place].places) == 1 and ready and ready[0][0] == deadline:
+            place = heapreplace(ready, (deadline, place))[1]
+        group = groups[place]
+        order.append(group.places[group.taken % len(group.places)])
+        group.taken += 1
+        release(place, time + 1)
+        last = place
+    return order
+
+
+class _Group:
+    """The peers of one weight, and how many of their turns in the round are taken."""
+
+    __slots__ = ("places", "taken", "turns")
+
+    def __init__(self, turns: int, places: List[int]) -> None:
+        self.turns, self.places, self.taken = turns, places, 0
