@@ -95,6 +95,14 @@ class Entry(Course):
             # A new list: the one before may be being gone through.
             self._listeners = [*(one for one in self._listeners if one() is not None), made]
 
+    def soon(self, call: Callable[[], object]) -> bool:
+        """Call this on a thread of the cache, soon. False: it will not be, and whoever asked has to do it."""
+        try:
+            self._refresher.at(self.clock(), call)
+        except Exception:  # closed, or no thread to be had
+            return False
+        return True
+
     def pin(self) -> None:
         """Do not forget this service, though it may never have had nodes."""
         self._pins.append(None)

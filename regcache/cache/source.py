@@ -19,10 +19,10 @@ class Source:
         service: the name.
         slot: the newest snapshot; the same object for as long as the cache lives.
         clock: the cache's; seconds, rising. The slot's alarm is set by it.
-        get, get_async, view, listen, pin, unpin: the entry's methods.
+        get, get_async, view, listen, soon, pin, unpin: the entry's methods.
     """
 
-    __slots__ = ("_cache", "clock", "get", "get_async", "listen", "pin", "service", "slot", "unpin", "view")
+    __slots__ = ("_cache", "clock", "get", "get_async", "listen", "pin", "service", "slot", "soon", "unpin", "view")
 
     def __init__(self, cache: "Cache", entry: Entry) -> None:
         self._cache = cache
@@ -33,5 +33,6 @@ class Source:
         self.get_async = entry.get_async
         self.view = entry.view
         self.listen = entry.listen
+        self.soon = entry.soon
         self.pin = entry.pin
         self.unpin = entry.unpin

@@ -15,6 +15,7 @@ from .peers import FAILING, IN_A_ROW, PROBE_FAILED, PROBE_PASSED
 from .subset import Key, key_of
 
 if TYPE_CHECKING:
+    from ..codec import Node
     from .peers import Peer
 
 __all__ = ["Chosen", "Feedback", "Health"]
@@ -118,8 +119,8 @@ class Health:
         self.feedback = feedback
         self._weighted = weighted
         self._ejections: Dict[Key, _Ejection] = {}
-        self._known: Set[Key] = set()
-        self._first = True
+        #: The nodes of the last snapshot, where it matters which of the next are new.
+        self._known: Optional[Set[Key]] = None
         #: Nodes in their slow start, and since when there are.
         self._new: Dict[Key, float] = {}
         #: Of how many nodes a share may be ejected.
@@ -127,25 +128,22 @@ class Health:
 
     def renew(self, peers: "Sequence[Peer]", now: float) -> None:
         """These are the nodes now. What was learned of those that are gone is forgotten."""
+        slow_start = 0.0 if self.feedback is None else self.feedback.slow_start
+        if not self._ejections and not slow_start:
+            return
         keys = {key_of(peer) for peer in peers}
-        self._ejections = {key: ejection for key, ejection in self._ejections.items() if key in keys}
-        if self.feedback is not None and self.feedback.slow_start and not self._first:
+        if slow_start:
             self._new = {key: since for key, since in self._new.items() if key in keys}
-            self._new.update(dict.fromkeys(keys - self._known, now))
-        self._known, self._first = keys, False
-        for peer in peers:
-            # A node that changed is another object, with the same past.
-            ejection = self._ejections.get(key_of(peer))
-            state = "up" if ejection is None else self._state(ejection)
-            if peer.state != state:
-                peer._set(state=state)
-
-    def reset(self, peers: "Sequence[Peer]") -> None:
-        """All nodes are as good as new, and none is new."""
-        self._ejections.clear()
-        self._new.clear()
-        for peer in peers:
-            peer._set(state="up")
+            if self._known is not None:
+                self._new.update(dict.fromkeys(keys - self._known, now))
+            self._known = keys
+        if self._ejections:
+            self._ejections = {key: ejection for key, ejection in self._ejections.items() if key in keys}
+            for peer in peers:
+                ejection = self._ejections.get(key_of(peer))
+                # In the child of a fork peers are new, but not what is known of their nodes.
+                if ejection is not None and ejection.until > -math.inf and peer.state == "up":
+                    peer._set(state="ejected")
 
     # -- outcomes ------------------------------------------------------------------------------------------------
 
@@ -203,9 +201,6 @@ class Health:
             return 0
         return max(0, ejection.count - int((now - ejection.well_since) / SWEEP))
 
-    def _state(self, ejection: _Ejection) -> str:
-        return "up" if ejection.until == -math.inf else "ejected"
-
     # -- time ----------------------------------------------------------------------------------------------------
 
     def settle(self, peers: "Sequence[Peer]", now: float) -> List["Peer"]:
@@ -242,52 +237,59 @@ class Health:
 
     # -- which nodes, and how much of each -----------------------------------------------------------------------
 
-    def usable(self, peer: "Peer") -> bool:
-        """Is it passing or warning, with a weight, and not ejected?"""
-        return peer.state != "ejected" and peer.node.status in USABLE and self._share(peer) > 0
+    def share(self, node: "Node") -> float:
+        """How many calls a node gets in relation to others, as far as its checks say; 0.0: none. It depends on the
+        snapshot alone."""
+        if node.status not in USABLE:
+            return 0.0
+        warns = node.status == "warning"
+        if not self._weighted and not warns:
+            return 1.0
+        passing, warning = node.weights
+        if self._weighted:
+            return float(max(0, warning if warns else passing))
+        return max(0, warning) / max(1, passing)
 
-    def choose(self, peers: "Sequence[Peer]", doubt: Optional[str], now: float) -> Chosen:
+    def choose(self, peers: "Sequence[Peer]", shares: Sequence[float], doubt: Optional[str], now: float) -> Chosen:
         """Where calls may go.
 
         Args:
             peers: those that may be used at all; none is in maintenance.
+            shares: the :meth:`share` of each.
             doubt: why the guard holds back an answer that would have taken most nodes away, if it does.
         """
-        healthy = [peer for peer in peers if self.usable(peer)]
-        panic = self._panic(peers, healthy, doubt)
-        if panic is not None:
-            weights = [max(1.0, float(peer.node.weights.passing)) if self._weighted else 1.0 for peer in peers]
-            return Chosen(list(peers), weights, panic, len(healthy))
-        return Chosen(healthy, [self._weight(peer, now) for peer in healthy], None, len(healthy))
+        healthy: List[Peer] = []
+        weights: List[float] = []
+        learned = bool(self._ejections or self._new)
+        for peer, share in zip(peers, shares):
+            if share > 0 and not (learned and peer.state == "ejected"):
+                healthy.append(peer)
+                weights.append(self._weight(peer, share, now) if learned else share)
+        panic = self._panic(len(peers), len(healthy), doubt)
+        if panic is None:
+            return Chosen(healthy, weights, None, len(healthy))
+        weights = [max(1.0, float(peer.node.weights.passing)) if self._weighted else 1.0 for peer in peers]
+        return Chosen(list(peers), weights, panic, len(healthy))
 
-    def _panic(self, peers: "Sequence[Peer]", healthy: "Sequence[Peer]", doubt: Optional[str]) -> Optional[str]:
+    def _panic(self, nodes: int, healthy: int, doubt: Optional[str]) -> Optional[str]:
         feedback = self.feedback
-        if feedback is None or not feedback.panic or not peers:
+        if feedback is None or not feedback.panic or not nodes:
             return None
         if doubt is not None:
             return f"the guard holds an answer back ({doubt})"
-        if len(healthy) < feedback.panic * len(peers):
-            few = f"only {len(healthy)}" if healthy else "none"
-            return f"{few} of {count(len(peers), 'node')} {'is' if len(healthy) < 2 else 'are'} healthy"
+        if healthy < feedback.panic * nodes:
+            few = f"only {healthy}" if healthy else "none"
+            return f"{few} of {count(nodes, 'node')} {'is' if healthy < 2 else 'are'} healthy"
         return None
 
-    def _weight(self, peer: "Peer", now: float) -> float:
-        weight = self._share(peer)
+    def _weight(self, peer: "Peer", share: float, now: float) -> float:
         feedback = self.feedback
-        if feedback is not None:
-            if peer.state == "probing":
-                weight *= feedback.probe
-            since = self._new.get(key_of(peer)) if self._new else None
-            if since is not None:
-                # In steps, so that nodes that came together weigh the same.
-                step = int(STEPS * (now - since) / feedback.slow_start)
-                weight *= max(feedback.floor, min(1.0, step / STEPS))
-        return weight
-
-    def _share(self, peer: "Peer") -> float:
-        """What it weighs in the state that its checks say; 0.0: Consul wants no calls for it in this state."""
-        passing, warning = peer.node.weights
-        warns = peer.node.status == "warning"
-        if self._weighted:
-            return float(max(0, warning if warns else passing))
-        return max(0, warning) / max(1, passing) if warns else 1.0
+        assert feedback is not None
+        if peer.state == "probing":
+            share *= feedback.probe
+        since = self._new.get(key_of(peer)) if self._new else None
+        if since is not None:
+            # In steps, so that nodes that came together weigh the same.
+            step = int(STEPS * (now - since) / feedback.slow_start)
+            share *= max(feedback.floor, min(1.0, step / STEPS))
+        return share

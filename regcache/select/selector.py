@@ -35,6 +35,11 @@ __all__ = ["Selector", "Source"]
 
 #: What a selector learns unless it is told otherwise.
 FEEDBACK = Feedback()
+#: With more nodes than this no caller arranges them while there is a picker: that would take more than a millisecond or
+#: two (of 10,000 nodes: two, and with "hash" a quarter of a second; docs/selector.md).
+AT_ONCE = 100
+#: Seconds after which a caller arranges them all the same, if nobody else did.
+OVERDUE = 1.0
 
 
 class Source(Protocol):
@@ -61,6 +66,9 @@ class Source(Protocol):
 
     def listen(self, call: Callable[[], object]) -> None:
         """Call this, from now on, whenever the view changes. A bound method is held weakly."""
+
+    def soon(self, call: Callable[[], object]) -> bool:
+        """Call this on another thread, soon. False: there is none."""
 
     def pin(self) -> None:
         """Somebody depends on it."""
@@ -129,6 +137,8 @@ class Selector(Front):
         self._snapshot: "Optional[Snapshot]" = None
         self._doubt: Optional[str] = None
         self._kept: Optional[Kept] = None
+        #: What each of the kept peers weighs by its checks.
+        self._shares: Sequence[float] = ()
         self._used: Sequence[Peer] = ()
         self._healthy = 0
         self._panic: Optional[str] = None
@@ -136,7 +146,11 @@ class Selector(Front):
         #: What picks now, and the last that did: the rounds go on from there.
         self._current: Optional[Picker] = None
         self._before: Optional[Picker] = None
+        #: When time alone changes something; was something learned since; until when is another thread trusted to see
+        #: to it.
         self._due = math.inf
+        self._changed = False
+        self._promised = -math.inf
         self._arranged = 0
         self._closed = False
         self._events: List[Event] = []
@@ -289,7 +303,7 @@ class Selector(Front):
                 self._look(now)
         elif self._lock.acquire(blocking=False):
             try:
-                self._look(self._clock())
+                self._have_looked(self._clock())
             finally:
                 events, self._events = self._events, []
                 self._lock.release()
@@ -316,7 +330,8 @@ class Selector(Front):
                 self._happened("ejected", f"{node} is ejected for {self._health.left(peer, now):.0f} s: {why}")
             else:
                 self._happened("readmitted", f"{node} answers again, and gets its share of the calls")
-            self._look(now, changed=True)
+            self._changed = True
+            self._have_looked(now)
 
     def _refreshed(self) -> None:
         """The source has something new to show; on a thread of the cache."""
@@ -338,11 +353,27 @@ class Selector(Front):
         finally:
             self._tell(events)
 
-    def _look(self, now: float, changed: bool = False) -> None:
-        """Arrange everything anew if something changed: the snapshot, the guard's doubts, the time, or ``changed``."""
+    def _have_looked(self, now: float) -> None:
+        """:meth:`_look`; of many nodes on another thread, while callers go on with the old picker."""
+        if self._current is None or self._kept is None or len(self._kept.peers) <= AT_ONCE:
+            self._look(now)
+        elif self._outdated(now):
+            if self._promised == -math.inf and self._source.soon(self._refreshed):
+                self._promised = now + OVERDUE
+                self._set_alarm(self._promised)
+            elif now >= self._promised:
+                self._look(now)
+
+    def _outdated(self, now: float) -> bool:
+        """Did something change: the snapshot, the guard's doubts, what was learned, or what depends on the time?"""
         snapshot, _, doubt = self._source.view()
-        if self._closed or (snapshot is self._snapshot and doubt == self._doubt and now < self._due and not changed):
+        return self._changed or snapshot is not self._snapshot or doubt != self._doubt or now >= self._due
+
+    def _look(self, now: float) -> None:
+        """Arrange everything anew if something changed."""
+        if self._closed or not self._outdated(now):
             return
+        snapshot, _, doubt = self._source.view()
         try:
             if snapshot is not self._snapshot:
                 self._kept = self._failure = None
@@ -350,6 +381,7 @@ class Selector(Front):
                     peers = self._pool.renew(snapshot)
                     self._health.renew(peers, now)
                     self._kept = self._sieve.sift(peers)
+                    self._shares = [self._health.share(peer.node) for peer in self._kept.peers]
             if self._kept is not None:
                 self._arrange(self._kept, doubt, now)
                 self._failure = None
@@ -358,14 +390,19 @@ class Selector(Front):
         except Exception as error:  # also one of a filter or a strategy that somebody else wrote
             self._failure, self._used, self._healthy, self._panic = error, (), 0, None
             self._put(None)
-        self._snapshot, self._doubt = snapshot, doubt
+        self._snapshot, self._doubt, self._changed, self._promised = snapshot, doubt, False, -math.inf
 
     def _arrange(self, kept: Kept, doubt: Optional[str], now: float) -> None:
-        health = self._health
-        health.settle(kept.peers, now)
-        candidates = self._sieve.candidates(kept, health.usable)
-        health.among = len(candidates)
-        chosen = health.choose(candidates, doubt, now)
+        health, everyone, shares = self._health, kept.peers, self._shares
+        health.settle(everyone, now)
+        places = self._sieve.candidates(kept, lambda place: shares[place] > 0 and everyone[place].state != "ejected")
+        health.among = len(places)
+        if len(places) == len(everyone):
+            chosen = health.choose(everyone, shares, doubt, now)
+        else:
+            chosen = health.choose(
+                [everyone[place] for place in places], [shares[place] for place in places], doubt, now
+            )
         if not chosen.peers:
             raise none_available(self.service, kept.peers)
         peers, weights = chosen.peers, chosen.weights
@@ -375,7 +412,8 @@ class Selector(Front):
             peers = self._chooser.choose(peers)
             weights = [weighs[peer] for peer in peers]
         for peer, weight in zip(peers, weights):
-            peer._set(weight=weight)
+            if peer.weight != weight:
+                peer._set(weight=weight)
         self._arranged += 1
         # Another seed each time: with the same one the first picks after each refresh would be of the same nodes.
         picker = make_picker(self._strategy, peers, weights, before=self._before, seed=self._seed + self._arranged)
@@ -383,7 +421,7 @@ class Selector(Front):
             if chosen.panic is not None:
                 self._happened("panic", f"calls go to every node: {chosen.panic}")
             else:
-                self._happened("calm", f"calls go to healthy nodes only again: {chosen.healthy} of {len(candidates)}")
+                self._happened("calm", f"calls go to healthy nodes only again: {chosen.healthy} of {len(places)}")
         self._used, self._healthy, self._panic = peers, chosen.healthy, chosen.panic
         self._before = picker
         self._put(picker, health.alarm(kept.peers, now))
@@ -399,7 +437,8 @@ class Selector(Front):
         self._pool = self._new_pool()
         self._health = Health(self._feedback, weighted=self._strategy == "weighted")
         self._snapshot = self._kept = self._failure = self._before = None
-        self._look(now, changed=True)
+        self._changed = True
+        self._look(now)
 
     def _new_pool(self) -> Pool:
         learns = self._feedback
@@ -429,9 +468,10 @@ class Selector(Front):
         super().__init__(self._source.slot, self._clock)
         self._pool = self._new_pool()
         self._snapshot = self._kept = self._failure = self._before = None
+        self._changed = True
         if not self._closed:
             with self._changing() as now:
-                self._look(now, changed=True)
+                self._look(now)
 
 
 def _seed() -> int:

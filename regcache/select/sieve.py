@@ -65,16 +65,14 @@ class Sieve:
         )
         return Kept(left, preferred)
 
-    def candidates(self, kept: Kept, usable: "Callable[[Peer], bool]") -> "List[Peer]":
-        """The preferred ones as long as enough of them are usable, else all. Asks no filter."""
-        if not self._preferences:
-            return kept.peers
-        left: Iterable[int] = range(len(kept.peers))
+    def candidates(self, kept: Kept, usable: Callable[[int], bool]) -> Sequence[int]:
+        """The places of the preferred ones as long as enough of them are usable, else of all. Asks no filter."""
+        left: Sequence[int] = range(len(kept.peers))
         for preference, preferred in zip(self._preferences, kept.preferred):
-            chosen = preferred.intersection(left)
-            if preference.enough(sum(usable(kept.peers[place]) for place in chosen), len(chosen)):
+            chosen = [place for place in left if place in preferred]
+            if preference.enough(sum(map(usable, chosen)), len(chosen)):
                 left = chosen
-        return [kept.peers[place] for place in sorted(left)]
+        return left
 
 
 def none_available(service: str, peers: "Sequence[Peer]") -> NoneAvailable:

@@ -30,6 +30,9 @@ class Source:
         self.slot = Slot(self.clock)
         self.timeouts: List[Optional[float]] = []
         self.pins = 0
+        #: Is there a thread that does what is handed to it? The test does it then.
+        self.workers = False
+        self.handed: List[Callable[[], object]] = []
         self.error: Optional[RegcacheError] = None
         self._listeners: List[Callable[[], object]] = []
         self._doubt: Optional[str] = None
@@ -74,6 +77,12 @@ class Source:
 
     def listen(self, call: Callable[[], object]) -> None:
         self._listeners.append(call)
+
+    def soon(self, call: Callable[[], object]) -> bool:
+        if not self.workers:
+            return False
+        self.handed.append(call)
+        return True
 
     def pin(self) -> None:
         self.pins += 1

@@ -346,6 +346,43 @@ def test_panic_takes_consul_s_weights_where_the_strategy_does() -> None:
     assert shares(Selector(source, strategy="weighted"), 600) == {1: 300, 2: 100, 3: 200}
 
 
+# -- many nodes ------------------------------------------------------------------------------------------------------
+
+
+def test_many_nodes_are_arranged_by_another_thread() -> None:
+    selector, source, _ = made(300)
+    source.workers = True
+    assert len(set(picks(selector, 300))) == 300, "who has nothing arranges them"
+    fail(selector, 3)
+    assert selector.status().ejected == ("greeter-3",)
+    assert 3 in picks(selector, 300) and len(source.handed) == 1, "callers go on with what is there"
+    fail(selector, 4)
+    assert len(source.handed) == 1, "it is handed over once"
+    source.handed.pop()()
+    assert not {3, 4} & set(picks(selector, 300))
+    source.clock.advance(31)
+    picks(selector, 300)
+    assert len(source.handed) == 1 and not selector.status().probing
+    source.handed.pop()()
+    assert selector.status().probing == ("greeter-3", "greeter-4")
+
+
+def test_a_thread_that_does_not_come_is_not_waited_for() -> None:
+    selector, source, _ = made(300)
+    source.workers = True
+    picks(selector, 1)
+    fail(selector, 3)
+    source.clock.advance(0.9)
+    assert 3 in picks(selector, 300)
+    source.clock.advance(0.2)
+    assert 3 not in picks(selector, 300)
+    source.handed.pop()()  # too late, and nobody minds
+    assert 3 not in picks(selector, 300)
+    source.workers = False  # the cache has ended its threads
+    fail(selector, 5)
+    assert 5 not in picks(selector, 300)
+
+
 # -- the numbers -----------------------------------------------------------------------------------------------------
 
 
