@@ -9,7 +9,8 @@ from .health import Feedback
 from .peers import Peer
 from .picks import Call
 from .report import PeerStatus, SelectorStatus
-from .selector import Selector, Source
+from .selector import Selector
+from .source import Source
 from .strategies import Strategy
 from .subset import Subset
 

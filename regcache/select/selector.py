@@ -12,26 +12,26 @@ import os
 import threading
 import weakref
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Callable, Iterable, Iterator, List, Optional, Protocol, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Callable, Iterable, Iterator, List, Optional, Sequence, Union
 
-from ..cache.events import Event, EventKind, Notifier
+from ..cache.events import Event, Notifier
 from ..errors import Throttled, Unavailable
+from .arrangement import Arrangement
 from .attempts import Attempts
 from .budget import RetryBudget, TokenBucket
-from .health import Feedback, Health
-from .peers import Peer, Pool
+from .health import Feedback
+from .peers import Peer
 from .picks import Call, Front, Picker
-from .report import PeerStatus, SelectorStatus
-from .sieve import Kept, Sieve, none_available
-from .strategies import Strategy, check_strategy, make_picker
-from .subset import Chooser, Subset
+from .report import SelectorStatus
+from .source import Source
+from .strategies import Strategy
+from .subset import Subset
 
 if TYPE_CHECKING:
-    from ..cache.slot import Slot
-    from ..codec import Node, Snapshot
+    from ..codec import Node
     from .filters import Filter, Predicate
 
-__all__ = ["Selector", "Source"]
+__all__ = ["Selector"]
 
 #: What a selector learns unless it is told otherwise.
 FEEDBACK = Feedback()
@@ -40,41 +40,6 @@ FEEDBACK = Feedback()
 AT_ONCE = 100
 #: Seconds after which a caller arranges them all the same, if nobody else did.
 OVERDUE = 1.0
-
-
-class Source(Protocol):
-    """Where a selector's snapshots come from: an entry of a cache. Times are seconds."""
-
-    service: str
-
-    @property
-    def slot(self) -> "Optional[Slot]":
-        """Rings when somebody must look after the snapshot; ``None``: nobody has to."""
-
-    @property
-    def clock(self) -> Callable[[], float]:
-        """Rising."""
-
-    def get(self, timeout: Optional[float]) -> "Snapshot":
-        """The newest snapshot; waits only if there is none, and raises why."""
-
-    async def get_async(self, timeout: Optional[float]) -> "Snapshot":
-        """The same, awaited."""
-
-    def view(self) -> "Tuple[Optional[Snapshot], int, Optional[str]]":
-        """What is held now, its generation, and why an answer is held back, if one is."""
-
-    def listen(self, call: Callable[[], object]) -> None:
-        """Call this, from now on, whenever the view changes. A bound method is held weakly."""
-
-    def soon(self, call: Callable[[], object]) -> bool:
-        """Call this on another thread, soon. False: there is none."""
-
-    def pin(self) -> None:
-        """Somebody depends on it."""
-
-    def unpin(self) -> None:
-        """One less does."""
 
 
 class Selector(Front):
@@ -116,44 +81,31 @@ class Selector(Front):
         seed: Optional[int] = None,
         on_event: Optional[Callable[[Event], object]] = None,
     ) -> None:
-        check_strategy(strategy)
         clock = source.clock if clock is None else clock
         super().__init__(source.slot, clock)
         self.service = source.service
         self._source = source
         self._clock = clock
-        self._strategy = strategy
-        self._sieve = Sieve(self.service, filters)
-        self._feedback = feedback
-        self._health = Health(feedback, weighted=strategy == "weighted")
-        self._chooser = None if subset is None else Chooser(subset)
         self._limit = limit if limit is None or isinstance(limit, TokenBucket) else TokenBucket(limit, clock=clock)
         self._budget = RetryBudget(clock=clock) if budget is None else budget
         self._notifier = Notifier(on_event, clock)
-        self._seed = _seed() if seed is None else seed
         self._lock = threading.Lock()
-        # All that follows changes under the lock; callers read the picker, the failure and the pool.
-        self._pool = self._new_pool()
-        self._snapshot: "Optional[Snapshot]" = None
+        # All that follows changes under the lock. Callers read the picker, the failure, and the peers.
+        self._arrangement = Arrangement(
+            self.service,
+            strategy=strategy,
+            filters=filters,
+            feedback=feedback,
+            subset=subset,
+            seed=_seed() if seed is None else seed,
+        )
         self._doubt: Optional[str] = None
-        self._kept: Optional[Kept] = None
-        #: What each of the kept peers weighs by its checks.
-        self._shares: Sequence[float] = ()
-        self._used: Sequence[Peer] = ()
-        self._healthy = 0
-        self._panic: Optional[str] = None
-        self._failure: Optional[Exception] = None
-        #: What picks now, and the last that did: the rounds go on from there.
         self._current: Optional[Picker] = None
-        self._before: Optional[Picker] = None
-        #: When time alone changes something; was something learned since; until when is another thread trusted to see
-        #: to it.
-        self._due = math.inf
+        self._failure: Optional[Exception] = None
+        #: Was something learned since the last arranging? And until when is another thread trusted to do the next?
         self._changed = False
         self._promised = -math.inf
-        self._arranged = 0
         self._closed = False
-        self._events: List[Event] = []
         source.pin()
         self._unpin = weakref.finalize(self, source.unpin)
         self._unpin.atexit = False
@@ -161,8 +113,9 @@ class Selector(Front):
         _selectors.add(self)
 
     def __repr__(self) -> str:
-        filters = f", filters={self._sieve!r}" if self._sieve else ""
-        return f"<Selector of {self.service!r}, strategy={self._strategy!r}{filters}>"
+        sieve = self._arrangement.sieve
+        filters = f", filters={sieve!r}" if sieve else ""
+        return f"<Selector of {self.service!r}, strategy={self._arrangement.strategy!r}{filters}>"
 
     # -- what callers do; select() is inherited ------------------------------------------------------------------
 
@@ -194,7 +147,7 @@ class Selector(Front):
         """
         if isinstance(error, BaseException) and not isinstance(error, Exception):
             return
-        peer = self._pool.get(node)
+        peer = self._arrangement.peer(node)
         if peer is not None:
             verdict = peer._record(error is None, elapsed, self._clock())
             if verdict:
@@ -215,34 +168,19 @@ class Selector(Front):
     def status(self) -> SelectorStatus:
         """Where calls go and where not, and why. Asks nobody. As data, and by ``str()`` in words."""
         with self._lock:
-            now = self._clock()
-            used = set(self._used)
+            arranged = self._arrangement
             return SelectorStatus(
                 self.service,
-                self._strategy if isinstance(self._strategy, str) else repr(self._strategy),
-                repr(self._sieve) if self._sieve else "",
-                None if self._snapshot is None else len(self._snapshot),
-                tuple(
-                    PeerStatus(
-                        peer.node.id,
-                        peer.node.target,
-                        peer.node.status,
-                        peer.state,
-                        peer in used,
-                        peer.weight if peer in used else 0.0,
-                        peer.in_flight,
-                        peer.failures,
-                        peer.latency,
-                        self._health.left(peer, now),
-                    )
-                    for peer in (() if self._kept is None else self._kept.peers)
-                ),
-                self._healthy,
-                len(used),
-                self._panic,
+                arranged.strategy if isinstance(arranged.strategy, str) else repr(arranged.strategy),
+                repr(arranged.sieve) if arranged.sieve else "",
+                None if arranged.snapshot is None else len(arranged.snapshot),
+                arranged.report(self._clock()),
+                arranged.healthy,
+                len(arranged.used),
+                arranged.panic,
                 self._failure,
-                self._pool.in_flight,
-                None if self._chooser is None else repr(self._chooser.subset),
+                arranged.in_flight,
+                None if arranged.subset is None else repr(arranged.subset),
                 self._closed,
             )
 
@@ -250,14 +188,16 @@ class Selector(Front):
         """Forget what was learned of the nodes, the place in the round, and the calls in flight (go-micro: ``Reset``).
         Nobody is ejected any more."""
         with self._changing() as now:
-            self._forget(now)
+            self._arrangement.forget()
+            self._changed = True
+            self._look(now)
 
     def close(self) -> None:
         """Hand out no more nodes: later calls raise :class:`~regcache.Unavailable`. The cache goes on."""
         with self._changing():
             self._closed = True
-            self._kept, self._snapshot, self._failure, self._before = None, None, None, None
-            self._used = ()
+            self._arrangement.forget()
+            self._failure = None
             self._put(None)
         self._unpin()
 
@@ -276,7 +216,7 @@ class Selector(Front):
     def _other(self, peer: Peer, tried: "Sequence[Peer]", key: object) -> Peer:
         """This pick, or another one if it was tried before; for attempts after the first."""
         # A refresh may have brought other objects for the nodes that were tried.
-        known = [self._pool.get(one.node) or one for one in tried]
+        known = [self._arrangement.peer(one.node) or one for one in tried]
         picker = self._current
         if peer not in known or picker is None:
             return peer
@@ -305,7 +245,7 @@ class Selector(Front):
             try:
                 self._have_looked(self._clock())
             finally:
-                events, self._events = self._events, []
+                events, self._arrangement.events = self._arrangement.events, []
                 self._lock.release()
             self._tell(events)
         picker, failure = self._current, self._failure
@@ -320,18 +260,9 @@ class Selector(Front):
     def _verdict(self, peer: Peer, bits: int) -> None:
         """The outcome of a call that may change something."""
         with self._changing() as now:
-            # A call may be older than the last refresh: its node is another object now, or was away in between.
-            known = self._pool.get(peer.node)
-            why = None if known is None else self._health.hear(known, bits, now)
-            if why is None:
-                return
-            node = f"{peer.node.id!r} ({peer.node.target})"
-            if why:
-                self._happened("ejected", f"{node} is ejected for {self._health.left(peer, now):.0f} s: {why}")
-            else:
-                self._happened("readmitted", f"{node} answers again, and gets its share of the calls")
-            self._changed = True
-            self._have_looked(now)
+            if self._arrangement.hear(peer, bits, now):
+                self._changed = True
+                self._have_looked(now)
 
     def _refreshed(self) -> None:
         """The source has something new to show; on a thread of the cache."""
@@ -349,13 +280,13 @@ class Selector(Front):
                 try:
                     yield self._clock()
                 finally:
-                    events, self._events = self._events, events
+                    events, self._arrangement.events = self._arrangement.events, events
         finally:
             self._tell(events)
 
     def _have_looked(self, now: float) -> None:
         """:meth:`_look`; of many nodes on another thread, while callers go on with the old picker."""
-        if self._current is None or self._kept is None or len(self._kept.peers) <= AT_ONCE:
+        if self._current is None or self._arrangement.size <= AT_ONCE:
             self._look(now)
         elif self._outdated(now):
             if self._promised == -math.inf and self._source.soon(self._refreshed):
@@ -367,87 +298,30 @@ class Selector(Front):
     def _outdated(self, now: float) -> bool:
         """Did something change: the snapshot, the guard's doubts, what was learned, or what depends on the time?"""
         snapshot, _, doubt = self._source.view()
-        return self._changed or snapshot is not self._snapshot or doubt != self._doubt or now >= self._due
+        arranged = self._arrangement
+        return self._changed or snapshot is not arranged.snapshot or doubt != self._doubt or now >= arranged.due
 
     def _look(self, now: float) -> None:
         """Arrange everything anew if something changed."""
         if self._closed or not self._outdated(now):
             return
         snapshot, _, doubt = self._source.view()
+        picker: Optional[Picker] = None
+        failure: Optional[Exception] = None
         try:
-            if snapshot is not self._snapshot:
-                self._kept = self._failure = None
-                if snapshot is not None:
-                    peers = self._pool.renew(snapshot)
-                    self._health.renew(peers, now)
-                    self._kept = self._sieve.sift(peers)
-                    self._shares = [self._health.share(peer.node) for peer in self._kept.peers]
-            if self._kept is not None:
-                self._arrange(self._kept, doubt, now)
-                self._failure = None
-            else:
-                self._put(None)
+            picker = self._arrangement.arrange(snapshot, doubt, now)
         except Exception as error:  # also one of a filter or a strategy that somebody else wrote
-            self._failure, self._used, self._healthy, self._panic = error, (), 0, None
-            self._put(None)
-        self._snapshot, self._doubt, self._changed, self._promised = snapshot, doubt, False, -math.inf
+            failure = error
+        self._failure = failure
+        self._doubt, self._changed, self._promised = doubt, False, -math.inf
+        self._put(picker)
 
-    def _arrange(self, kept: Kept, doubt: Optional[str], now: float) -> None:
-        health, everyone, shares = self._health, kept.peers, self._shares
-        health.settle(everyone, now)
-        places = self._sieve.candidates(kept, lambda place: shares[place] > 0 and everyone[place].state != "ejected")
-        health.among = len(places)
-        if len(places) == len(everyone):
-            chosen = health.choose(everyone, shares, doubt, now)
-        else:
-            chosen = health.choose(
-                [everyone[place] for place in places], [shares[place] for place in places], doubt, now
-            )
-        if not chosen.peers:
-            raise none_available(self.service, kept.peers)
-        peers, weights = chosen.peers, chosen.weights
-        if self._chooser is not None:
-            health.among = min(health.among, self._chooser.subset.size)
-            weighs = dict(zip(peers, weights))
-            peers = self._chooser.choose(peers)
-            weights = [weighs[peer] for peer in peers]
-        for peer, weight in zip(peers, weights):
-            if peer.weight != weight:
-                peer._set(weight=weight)
-        self._arranged += 1
-        # Another seed each time: with the same one the first picks after each refresh would be of the same nodes.
-        picker = make_picker(self._strategy, peers, weights, before=self._before, seed=self._seed + self._arranged)
-        if (chosen.panic is None) != (self._panic is None):
-            if chosen.panic is not None:
-                self._happened("panic", f"calls go to every node: {chosen.panic}")
-            else:
-                self._happened("calm", f"calls go to healthy nodes only again: {chosen.healthy} of {len(places)}")
-        self._used, self._healthy, self._panic = peers, chosen.healthy, chosen.panic
-        self._before = picker
-        self._put(picker, health.alarm(kept.peers, now))
-
-    def _put(self, picker: Optional[Picker], due: float = math.inf) -> None:
+    def _put(self, picker: Optional[Picker]) -> None:
         """From now on this one picks."""
-        self._current, self._due = picker, due
+        self._current = picker
         # With a limit every call goes through _slow, and asks it.
         self._set_picker(None if self._limit is not None else picker)
-        self._set_alarm(due)
-
-    def _forget(self, now: float) -> None:
-        self._pool = self._new_pool()
-        self._health = Health(self._feedback, weighted=self._strategy == "weighted")
-        self._snapshot = self._kept = self._failure = self._before = None
-        self._changed = True
-        self._look(now)
-
-    def _new_pool(self) -> Pool:
-        learns = self._feedback
-        if learns is None:
-            return Pool(failures=0, calls=0)
-        return Pool(failures=learns.failures, rate=learns.rate, calls=learns.calls)
-
-    def _happened(self, kind: EventKind, text: str) -> None:
-        self._events.append(Event(kind, self.service, text, self._snapshot))
+        self._set_alarm(self._arrangement.due)
 
     def _tell(self, events: List[Event]) -> None:
         for event in events:
@@ -462,15 +336,12 @@ class Selector(Front):
         self._budget._renew()
         if self._limit is not None:
             self._limit._renew()
-        self._events = []
-        self._seed = _seed()
-        # The source may have another slot now.
         super().__init__(self._source.slot, self._clock)
-        self._pool = self._new_pool()
-        self._snapshot = self._kept = self._failure = self._before = None
-        self._changed = True
         if not self._closed:
+            self._arrangement.events = []
+            self._arrangement.leave_behind(_seed())
             with self._changing() as now:
+                self._changed = True
                 self._look(now)
 
 

@@ -9,7 +9,18 @@ from typing import Any, List
 
 import pytest
 
-from regcache import Cache, MemoryRegistry, Node, NoneAvailable, NotFound, Selector, Service, Timeout, Unavailable
+from regcache import (
+    Cache,
+    MemoryRegistry,
+    Node,
+    NoneAvailable,
+    NotFound,
+    Selector,
+    Service,
+    Timeout,
+    Unavailable,
+    version,
+)
 from tests.select.source import Source, node, nodes, number, picks
 from tests.together import HANG, together
 
@@ -301,6 +312,24 @@ def test_a_filter_that_raises() -> None:
     source.refresh(node(3, metadata={"zone": "a"}))
     assert picks(selector, 1) == [3]
     assert selector.status().error is None
+
+
+def test_what_is_learned_while_a_filter_leaves_none() -> None:
+    source = Source(*nodes(2, version="1.0"))
+    selector = Selector(source, filters=[version("1.0")])
+    calls = [selector.call() for _ in range(12)]
+    for call in calls:
+        call.__enter__()
+    source.refresh(*nodes(2, version="2.0"))
+    for call in calls:
+        call.__exit__(OSError, OSError(), None)
+    assert selector.status().in_flight == 0
+    for doubt in (None, "a doubt", None):
+        source.hold(doubt)
+        with pytest.raises(NoneAvailable, match="left none"):
+            selector.select()
+    source.refresh(*nodes(2, version="1.0"))
+    assert selector.status().ejected and len(set(picks(selector, 10))) == 1
 
 
 def test_a_filter_that_cannot_be_called() -> None:
