@@ -1,20 +1,31 @@
-"""Picking a node: ``Selector.select()`` beside the plainest Python that does it over a list that never changes."""
+"""Picking a node: ``Selector.select()`` beside a method that does nothing, and beside what people write by hand.
+
+``empty``: a method of a Cython class that does nothing, compiled in the same run.
+``cycle``: a dict by service, whose entries say when they are stale by ``time.monotonic``, and ``itertools.cycle``.
+``cachetools``: its ``TTLCache`` under a lock, and ``random.choice``.
+"""
 
 from __future__ import annotations
 
 import random
+import threading
+import time
 from collections import Counter
 from itertools import cycle
-from typing import Any, Callable, Dict, Iterator, List
+from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 import pytest
 
 from regcache import Cache, MemoryRegistry, Node, Service
 
+from .empty import empty_method
 from .measure import looped
 
 ROUNDS = 40
 SIZES = (3, 100, 10_000)
+STRATEGIES = ("random", "round_robin", "weighted", "p2c", "peak_ewma", "hash")
+#: What "hash" is asked for.
+KEY = "user-1234"
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +36,9 @@ def caches() -> Iterator[Callable[[int], Cache]]:
     def cache(count: int) -> Cache:
         if count not in made:
             registry = MemoryRegistry()
-            nodes = tuple(Node(f"n{i}", f"10.0.{i // 250}.{i % 250}", 8080) for i in range(count))
+            nodes = tuple(
+                Node(f"n{i}", f"10.0.{i // 250}.{i % 250}", 8080, weights=(1 + i % 3, 1)) for i in range(count)
+            )
             registry.register(Service("greeter", "1.0", nodes=nodes))
             made[count] = Cache(registry, ttl=3600)
         return made[count]
@@ -35,37 +48,89 @@ def caches() -> Iterator[Callable[[int], Cache]]:
         one.close()
 
 
-def _naive(strategy: str, nodes: List[Any]) -> Callable[[], Any]:
-    if strategy == "random":
-        return lambda: random.choice(nodes)
-    turns = cycle(nodes)
-    return lambda: next(turns)
+@pytest.fixture(scope="module")
+def empty() -> Callable[[], object]:
+    return empty_method()
 
 
-@pytest.mark.parametrize("way", ["naive", "select"])
+def _cycle(nodes: List[Any]) -> Callable[[], Any]:
+    held: Dict[str, Tuple[float, Iterator[Any]]] = {"greeter": (time.monotonic() + 3600, cycle(nodes))}
+
+    def pick() -> Any:
+        stale, turns = held["greeter"]
+        if time.monotonic() >= stale:
+            raise AssertionError("it is fetched again here")
+        return next(turns)
+
+    return pick
+
+
+def _cachetools(nodes: List[Any]) -> Callable[[], Any]:
+    from cachetools import TTLCache
+
+    held, lock = TTLCache(maxsize=100, ttl=3600), threading.Lock()
+    held["greeter"] = nodes
+
+    def pick() -> Any:
+        with lock:
+            found = held["greeter"]
+        return random.choice(found)
+
+    return pick
+
+
+@pytest.mark.parametrize("way", ["empty", "cycle", "cachetools", "select"])
 @pytest.mark.parametrize("count", SIZES)
-@pytest.mark.parametrize("strategy", ["random", "round_robin"])
-def test_select(strategy: str, count: int, way: str, caches: Any, race: Any) -> None:
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_select(strategy: str, count: int, way: str, caches: Any, race: Any, empty: Any) -> None:
     cache = caches(count)
     nodes = list(cache.get("greeter"))
     assert len(nodes) == count
 
     def prepare(way: str) -> Callable[[], Any]:
-        if way == "naive":
-            return _naive(strategy, nodes)
-        selector = cache.selector("greeter", strategy=strategy)
-        selector.select(timeout=10.0)
-        return selector.select
+        if way == "empty":
+            return empty  # type: ignore[no-any-return]
+        if way != "select":
+            return {"cycle": _cycle, "cachetools": _cachetools}[way](nodes)
+        select = cache.selector("greeter", strategy=strategy).select
+        select(10.0, KEY)
+        return (lambda: select(None, KEY)) if strategy == "hash" else select
 
-    pick = prepare(way)
-    picked = Counter(pick().id for _ in range(count))
-    if strategy == "round_robin":
-        assert set(picked.values()) == {1}, "not each node once"
-    assert set(picked) <= {node.id for node in nodes}
+    if way == "select":
+        pick = prepare(way)
+        picked = Counter(pick().id for _ in range(count))
+        assert set(picked) <= {node.id for node in nodes}
+        if strategy == "round_robin":
+            assert set(picked.values()) == {1}, "not each node once"
     race(
         prepare,
         group=f"select: {strategy}, {count:,} nodes",
         rounds=ROUNDS,
-        baseline="naive",
+        baseline="empty",
         by=looped,
     )
+
+
+@pytest.mark.parametrize("way", ["empty", "select", "call", "call with a timeout", "select and mark"])
+def test_call(way: str, caches: Any, race: Any, empty: Any) -> None:
+    """Around a call: counted while it is in flight, and its outcome recorded."""
+
+    def prepare(way: str) -> Callable[[], Any]:
+        if way == "empty":
+            return empty  # type: ignore[no-any-return]
+        selector = caches(100).selector("greeter")
+        node = selector.select(10.0)
+        timeout = 0.5 if "timeout" in way else None
+
+        def call() -> Any:
+            with selector.call(timeout) as made:
+                return made.node
+
+        def mark() -> Any:
+            selector.mark(selector.select(), None, 0.01)
+            return node
+
+        return {"select": selector.select, "select and mark": mark}.get(way, call)
+
+    assert prepare(way)() is not None
+    race(prepare, group="call: p2c, 100 nodes", rounds=ROUNDS, baseline="empty", by=looped)

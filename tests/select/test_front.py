@@ -222,7 +222,8 @@ def test_a_selector_in_a_cycle_is_freed(twin: Any) -> None:
     front._set_picker(twin.own_picker(Knowing(), peers(twin, 1)))
     gone = weakref.ref(front)
     del front, knowing, Knowing
-    gc.collect()
+    for _ in range(3):  # a free-threaded Python may need another look
+        gc.collect()
     assert gone() is None
 
 
