@@ -9,6 +9,7 @@ cdef extern from "count.h" nogil:
     void rc_count_set(int64_t *word, int64_t value)
     int64_t rc_count_add(int64_t *word, int64_t more)
     int rc_count_swap(int64_t *word, int64_t *seen, int64_t value)
+    uint64_t rc_count_turn(int64_t *word, uint64_t turns)
     double rc_real_read(int64_t *word)
     void rc_real_set(int64_t *word, double value)
 

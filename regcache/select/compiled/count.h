@@ -38,6 +38,19 @@ static inline int rc_count_swap(int64_t *word, int64_t *seen, int64_t value)
 #endif
 }
 
+/* The next of so many turns, which begin again after the last. A division is what costs most of a round robin: with the
+   GIL none is needed, and the word is always below `turns`. */
+static inline uint64_t rc_count_turn(int64_t *word, uint64_t turns)
+{
+#ifdef Py_GIL_DISABLED
+    return (uint64_t)rc_count_add(word, 1) % turns;
+#else
+    uint64_t turn = (uint64_t)rc_count_read(word);
+    rc_count_set(word, turn + 1 < turns ? (int64_t)(turn + 1) : 0);
+    return turn;
+#endif
+}
+
 /* A float in a word. */
 static inline double rc_real_read(int64_t *word)
 {

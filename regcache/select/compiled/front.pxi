@@ -34,28 +34,8 @@ cdef class Front:
         if RC_COARSE and self.clock is monotonic:
             self.clock = None
 
-    def select(self, timeout=None, key=None):
-        """A node to call. Never waits while anything is held.
-
-        Args:
-            timeout: seconds to wait for the first answer about the service, when nothing is held; None: the cache's
-                own bound.
-            key: str, bytes or int, for the strategy "hash": the same key goes to the same node.
-
-        Raises:
-            NotFound: the registry answered, and has no such service.
-            NoneAvailable: there are nodes, but none may be used, or the filters left none.
-            Timeout, Unavailable, and others: nothing is held; see :meth:`regcache.Cache.get`.
-            TypeError: the strategy "hash", and no key or one of another type.
-        """
-        cdef int64_t now = coarse(self)
-        cdef object picker = ready(self, now)
-        if picker is None:
-            return (<Peer?>self._slow(timeout, key)).node
-        return <object>(<Picker>picker).seats[(<Picker>picker).choose(key, now)].node
-
     def _peer(self, timeout=None, key=None):
-        """:meth:`select`, and what the selector knows of the node."""
+        """:meth:`select`, which is below, and what the selector knows of the node."""
         cdef int64_t now = coarse(self)
         cdef object picker = ready(self, now)
         if picker is None:
@@ -104,12 +84,87 @@ cdef inline int64_t exact(Front front) except? -1:
 
 # The picker, if it may be used as it is; marks the slot as used.
 cdef inline object ready(Front front, int64_t now):
-    cdef Slot slot = front.slot
-    if slot is not None:
-        rc_word_mark(&slot.marked)
+    # No variable for the slot: it would be counted, which costs more than all the looks at it.
+    if front.slot is not None:
+        rc_word_mark(&front.slot.marked)
         # A closed slot has nothing, and no alarm.
-        if now >= rc_word_read(&slot.alarm) or rc_word_read(&slot.written) == INT64_MAX:
+        if now >= rc_word_read(&front.slot.alarm) or rc_word_read(&front.slot.written) == INT64_MAX:
             return None
     if now >= rc_word_read(&front.alarm):
         return None
     return rc_item_get(front.held)
+
+
+# Front.select(), as a method of C's: what Cython makes of a method with two optional arguments counts None up and down
+# four times, and goes through an object of its own; together that is a quarter of a pick.
+cdef object front_select(object self, PyObject **args, Py_ssize_t nargs, PyObject *names):
+    cdef PyObject *timeout = <PyObject *>None
+    cdef PyObject *key = <PyObject *>None
+    cdef int64_t now
+    cdef object picker
+    if nargs or names != NULL:
+        arguments(args, nargs, names, &timeout, &key)
+    now = coarse(<Front>self)
+    picker = ready(<Front>self, now)
+    if picker is None:
+        return (<Peer?>(<Front>self)._slow(<object>timeout, <object>key)).node
+    return <object>(<Picker>picker).seats[(<Picker>picker).choose(<object>key, now)].node
+
+
+# Those of select(timeout=None, key=None); borrowed.
+cdef int arguments(PyObject **args, Py_ssize_t nargs, PyObject *names, PyObject **timeout, PyObject **key) except -1:
+    cdef Py_ssize_t i
+    cdef object name
+    if nargs > 2:
+        raise TypeError(f"select() takes timeout and key, not {nargs} arguments")
+    if nargs > 0:
+        timeout[0] = args[0]
+    if nargs > 1:
+        key[0] = args[1]
+    if names != NULL:
+        for i in range(len(<tuple>names)):
+            name = (<tuple>names)[i]
+            if nargs < 1 and name == "timeout":
+                timeout[0] = args[nargs + i]
+            elif nargs < 2 and name == "key":
+                key[0] = args[nargs + i]
+            else:
+                raise TypeError(f"select() takes timeout and key, once each, not {name}={<object>args[nargs + i]!r}")
+    return 0
+
+
+cdef extern from "Python.h":
+    ctypedef struct PyTypeObject:
+        PyObject *tp_dict
+    ctypedef object (*PyCFunction)(object, object)
+    ctypedef struct PyMethodDef:
+        const char *ml_name
+        PyCFunction ml_meth
+        int ml_flags
+        const char *ml_doc
+    int METH_FASTCALL
+    int METH_KEYWORDS
+    object PyDescr_NewMethod(PyTypeObject *type, PyMethodDef *method)
+    void PyType_Modified(PyTypeObject *type)
+
+cdef PyMethodDef SELECT
+SELECT.ml_name = "select"
+SELECT.ml_meth = <PyCFunction><void *>front_select
+SELECT.ml_flags = METH_FASTCALL | METH_KEYWORDS
+SELECT.ml_doc = b"""select($self, /, timeout=None, key=None)
+--
+
+A node to call. Never waits while anything is held.
+
+Args:
+    timeout: seconds to wait for the first answer about the service, when nothing is held; None: the cache's own bound.
+    key: str, bytes or int, for the strategy "hash": the same key goes to the same node.
+
+Raises:
+    NotFound: the registry answered, and has no such service.
+    NoneAvailable: there are nodes, but none may be used, or the filters left none.
+    Timeout, Unavailable, and others: nothing is held; see :meth:`regcache.Cache.get`.
+    TypeError: the strategy "hash", and no key or one of another type.
+"""
+(<dict>(<PyTypeObject *>Front).tp_dict)["select"] = PyDescr_NewMethod(<PyTypeObject *>Front, &SELECT)
+PyType_Modified(<PyTypeObject *>Front)

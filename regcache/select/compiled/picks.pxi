@@ -102,19 +102,20 @@ cdef class Rounds(Picker):
     def __dealloc__(self):
         PyMem_RawFree(self.order)
 
-    cdef inline size_t place(self, int64_t turn) noexcept:
-        return <size_t>((<uint64_t>turn + rc_salt_get() - self.born) % self.turns)
+    # After a fork the child's rounds are moved by its salt.
+    cdef inline size_t place(self, uint64_t turn) noexcept:
+        return <size_t>(turn if rc_salt_get() == self.born else (turn + rc_salt_get() - self.born) % self.turns)
 
     cdef inline uint32_t at(self, size_t turn) noexcept:
         return <uint32_t>turn if self.order == NULL else self.order[turn]
 
     cdef Py_ssize_t choose(self, object key, int64_t now) except -1:
-        return self.at(self.place(rc_count_add(&self.turn, 1)))
+        return self.at(self.place(rc_count_turn(&self.turn, self.turns)))
 
     # Where the first of those that had not had their turn has its own; -1: none of them is left.
     cdef int64_t resume(self, Rounds before) except -2:
         cdef dict places = {}
-        cdef size_t start = before.place(rc_count_read(&before.turn)), step, further, turn, here, at
+        cdef size_t start = before.place(<uint64_t>rc_count_read(&before.turn) % before.turns), step, further, turn, here, at
         cdef uint32_t found
         cdef Peer peer
         for step in range(self.count):
