@@ -18,8 +18,21 @@ from typing import Any, Dict, List, Set
 
 import pytest
 
-from regcache import Cache, Event, Feedback, Guard, MemoryRegistry, Node, NotFound, Selector, Service, Unavailable
+from regcache import (
+    Cache,
+    Event,
+    Feedback,
+    Guard,
+    MemoryRegistry,
+    Node,
+    NotFound,
+    Selector,
+    Service,
+    Timeout,
+    Unavailable,
+)
 from regcache.cache.slot import Slot
+from tests.cache.stub import Held
 from tests.cache.test_life import forks, in_a_child
 from tests.eventually import eventually
 from tests.select.source import Clock, Source, node, nodes, number, picks
@@ -155,6 +168,40 @@ def test_a_change_is_picked_up_without_a_call_that_waits_for_it() -> None:
         for _ in range(5):
             selector.mark(failing, error=OSError())
         assert [event.kind for event in told if event.kind != "refreshed"] == ["ejected"], "the cache's hook hears it"
+
+
+def test_finding_the_first_node_is_inside_the_timeout_of_a_call() -> None:
+    registry = Held(node(1))
+    registry.open.clear()
+    with Cache(registry) as cache:
+        selector = cache.selector("greeter")
+
+        async def work() -> None:
+            turns = 0
+
+            async def other() -> None:
+                nonlocal turns
+                while True:
+                    turns += 1
+                    await asyncio.sleep(0)
+
+            beside = asyncio.ensure_future(other())
+            with pytest.raises(Timeout, match="within 0.0"):
+                async with selector.call(timeout=0.05):
+                    raise AssertionError("there is nothing to call")
+            beside.cancel()
+            assert turns > 10, "the loop goes on"
+
+        asyncio.run(work())
+        with pytest.raises(Timeout, match="within 0.0"), selector.call(timeout=0.05):
+            raise AssertionError("there is nothing to call")
+        with pytest.raises(Timeout, match="within 0.0"):
+            for attempt in selector.attempts(timeout=0.05):
+                with attempt:
+                    raise AssertionError("there is nothing to call")
+        registry.open.set()
+        with selector.call(timeout=HANG) as call:
+            assert call.node.id == "greeter-1" and call.remaining is not None and 0 < call.remaining < HANG
 
 
 def test_what_the_guard_holds_back_is_panic() -> None:
