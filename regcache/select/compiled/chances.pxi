@@ -96,14 +96,25 @@ cdef class Random(Picker):
 cdef class TwoChoices(Random):
     """The less busy of two that are drawn: by calls in flight in relation to weights."""
 
+    cdef int64_t **busy       # owned; where the calls in flight of each peer are counted
+
+    def __cinit__(self, peers, weights, before, uint64_t seed):
+        cdef uint32_t i
+        self.busy = <int64_t **>array(self.count, sizeof(void *))
+        for i in range(self.count):
+            self.busy[i] = self.seats[i].pulse.in_flight
+
+    def __dealloc__(self):
+        PyMem_RawFree(self.busy)
+
     cdef Py_ssize_t choose(self, object key, int64_t now) except -1:
         cdef uint32_t first = 0, second = 0
         cdef int64_t busy, other
         if self.count == 1:
             return 0
         rc_lots_two(&self.lots, &first, &second)
-        busy = rc_count_read(&self.seats[first].pulse.in_flight)
-        other = rc_count_read(&self.seats[second].pulse.in_flight)
+        busy = rc_count_read(self.busy[first])
+        other = rc_count_read(self.busy[second])
         if self.lots.table == NULL:
             return second if other < busy else first
         # A tie is the first's: which of them is first, is chance.
@@ -149,7 +160,7 @@ cdef class PeakEwma(Random):
         cdef Seat *seat = &self.seats[place]
         cdef double latency = rc_real_read(&seat.pulse.latency)
         # Weights say already who is drawn; here they say no more than how many calls are many.
-        cdef double busy = rc_count_read(&seat.pulse.in_flight)
+        cdef double busy = rc_count_read(seat.pulse.in_flight)
         if self.lots.table != NULL:
             busy = busy * self.most / seat.weight
         if latency < 0.0:
@@ -190,7 +201,7 @@ cdef class Hash(Picker):
             if start + step >= ring.count:
                 start -= ring.count
             place = ring.owners[start + step]
-            if <double>rc_count_read(&self.seats[place].pulse.in_flight) < self.seats[place].weight * calls:
+            if <double>rc_count_read(self.seats[place].pulse.in_flight) < self.seats[place].weight * calls:
                 return place
         return ring.owners[start]
 

@@ -108,7 +108,7 @@ cdef object front_select(object self, PyObject **args, Py_ssize_t nargs, PyObjec
     picker = ready(<Front>self, now)
     if picker is None:
         return (<Peer?>(<Front>self)._slow(<object>timeout, <object>key)).node
-    return <object>(<Picker>picker).seats[(<Picker>picker).choose(<object>key, now)].node
+    return <object>(<Picker>picker).nodes[(<Picker>picker).choose(<object>key, now)]
 
 
 # Those of select(timeout=None, key=None); borrowed.

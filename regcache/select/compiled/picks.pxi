@@ -2,7 +2,6 @@
 
 # What a pick reads of a peer; borrowed from the picker's tuple of peers.
 cdef struct Seat:
-    PyObject *node
     PyObject *peer
     rc_pulse *pulse
     double weight     # 1.0 where all are the same
@@ -13,6 +12,7 @@ cdef class Picker:
     """Picks one of its peers. Made by :func:`make_picker`; may be used by any number of threads."""
 
     cdef tuple held           # the peers
+    cdef PyObject **nodes     # owned; by themselves, because most picks of many nodes look nowhere else
     cdef Seat *seats          # owned
     cdef uint32_t count
     cdef object __weakref__
@@ -23,10 +23,11 @@ cdef class Picker:
         cdef tuple held = tuple(peers)
         if not 0 < len(held) < 0x7FFFFFFF:
             raise ValueError("a picker needs at least one peer")
+        self.nodes = <PyObject **>array(len(held), sizeof(void *))
         self.seats = <Seat *>array(len(held), sizeof(Seat))
         for i in range(<uint32_t>len(held)):
             peer = held[i]
-            self.seats[i].node = <PyObject *>peer.node
+            self.nodes[i] = <PyObject *>peer.node
             self.seats[i].peer = <PyObject *>peer
             self.seats[i].pulse = &peer.pulse.c
             self.seats[i].weight = 1.0
@@ -34,6 +35,7 @@ cdef class Picker:
         self.count = <uint32_t>len(held)
 
     def __dealloc__(self):
+        PyMem_RawFree(self.nodes)
         PyMem_RawFree(self.seats)
 
     # A place in `seats`. now: nanoseconds of the selector's clock.
@@ -104,7 +106,8 @@ cdef class Rounds(Picker):
 
     # After a fork the child's rounds are moved by its salt.
     cdef inline size_t place(self, uint64_t turn) noexcept:
-        return <size_t>(turn if rc_salt_get() == self.born else (turn + rc_salt_get() - self.born) % self.turns)
+        cdef uint64_t moved = rc_salt_get() - self.born
+        return <size_t>(turn if moved == 0 else (turn + moved) % self.turns)
 
     cdef inline uint32_t at(self, size_t turn) noexcept:
         return <uint32_t>turn if self.order == NULL else self.order[turn]
@@ -115,7 +118,8 @@ cdef class Rounds(Picker):
     # Where the first of those that had not had their turn has its own; -1: none of them is left.
     cdef int64_t resume(self, Rounds before) except -2:
         cdef dict places = {}
-        cdef size_t start = before.place(<uint64_t>rc_count_read(&before.turn) % before.turns), step, further, turn, here, at
+        cdef size_t start = before.place(<uint64_t>rc_count_read(&before.turn) % before.turns)
+        cdef size_t step, further, turn, here, at
         cdef uint32_t found
         cdef Peer peer
         for step in range(self.count):

@@ -15,7 +15,7 @@ enum { RC_UP = 0, RC_PROBING = 1, RC_EJECTED = 2 };
 enum { RC_IN_A_ROW = 1, RC_FAILING = 2, RC_PROBE_PASSED = 4, RC_PROBE_FAILED = 8 };
 
 typedef struct {
-    int64_t in_flight;
+    int64_t *in_flight; /* a cell, see cells.h */
     int64_t latency; /* seconds as a float, below 0: none yet */
     int64_t sampled; /* when that was; nanoseconds */
     int64_t picked;  /* when a call was last given to it; nanoseconds; kept by peak_ewma */
@@ -31,17 +31,17 @@ typedef struct {
 
 static inline void rc_pulse_begin(rc_pulse *pulse)
 {
-    rc_count_add(&pulse->in_flight, 1);
+    rc_count_add(pulse->in_flight, 1);
     rc_count_add(pulse->tally, 1);
 }
 
 /* Never below 0. */
 static inline void rc_pulse_end(rc_pulse *pulse)
 {
-    int64_t seen = rc_count_read(&pulse->in_flight);
+    int64_t seen = rc_count_read(pulse->in_flight);
     do {
         if (seen <= 0) return;
-    } while (!rc_count_swap(&pulse->in_flight, &seen, seen - 1));
+    } while (!rc_count_swap(pulse->in_flight, &seen, seen - 1));
     rc_count_add(pulse->tally, -1);
 }
 
