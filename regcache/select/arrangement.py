@@ -55,6 +55,8 @@ class Arrangement:
         self._seed = seed
         self._arranged = 0
         self.events: List[Event] = []
+        #: Was panic told of, and not its end?
+        self._told = False
         self.forget()
 
     def forget(self) -> None:
@@ -184,10 +186,11 @@ class Arrangement:
         chosen = health.choose(peers, shares, doubt, now)
         if not chosen.peers:
             raise none_available(self.service, kept.peers)
-        if chosen.panic is not None and self.panic is None:
+        if chosen.panic is not None and not self._told:
             self._happened("panic", f"calls go to every node: {chosen.panic}")
-        elif chosen.panic is None and self.panic is not None:
+        elif chosen.panic is None and self._told:
             self._happened("calm", f"calls go to healthy nodes only again: {chosen.healthy} of {len(peers)}")
+        self._told = chosen.panic is not None
         return chosen
 
     def _happened(self, kind: EventKind, text: str) -> None:
