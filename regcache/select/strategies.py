@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
-import random
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, Optional, Protocol, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Any, Callable, Optional, Protocol, Sequence, Union
 
 from .picks import Picker, own_picker
 from .picks import make_picker as _make_named
 
 if TYPE_CHECKING:
-    from ..codec import Node
     from .peers import Peer
 
-__all__ = ["NAMES", "Random", "RoundRobin", "Strategy", "check_strategy", "make_picker", "strategy_named"]
+__all__ = ["NAMES", "Strategy", "check_strategy", "make_picker"]
 
 #: The strategies that have a name.
 NAMES = ("hash", "p2c", "peak_ewma", "random", "round_robin", "weighted")
@@ -71,67 +68,3 @@ def make_picker(
     if isinstance(strategy, str):
         return _make_named(strategy, peers, weights, before=before, seed=seed)
     return own_picker(strategy, peers)
-
-
-class Random:
-    """Each node is as likely as any other.
-
-    Args:
-        random: returns floats from 0 to 1, 1 excluded.
-    """
-
-    def __init__(self, random: Callable[[], float] = random.random) -> None:
-        self._random = random
-
-    def prepare(self, nodes: Sequence["Node"]) -> Callable[[], "Node"]:
-        """The nodes."""
-        random, count = self._random, len(nodes)
-        return lambda: nodes[int(random() * count)]
-
-
-class RoundRobin:
-    """One after the other. A refresh does not begin anew: it goes on with the node that would have been next."""
-
-    def __init__(self) -> None:
-        self._nodes: Sequence["Node"] = ()
-        self._turn: Iterator[int] = itertools.count()
-
-    def prepare(self, nodes: Sequence["Node"]) -> Callable[[], "Node"]:
-        """The nodes."""
-        turn = itertools.count(self._start(nodes))
-        self._nodes, self._turn = nodes, turn
-        count = len(nodes)
-        # next() of a count is one step, which threads cannot divide.
-        return lambda: nodes[next(turn) % count]
-
-    def _start(self, nodes: Sequence["Node"]) -> int:
-        """Where, among these, is the first of those before that has not had its turn?"""
-        old = self._nodes
-        if not old:
-            return 0
-        places: Dict[Tuple[str, str], int] = {}
-        for place, node in enumerate(nodes):
-            places.setdefault((node.node_name, node.id), place)
-        turn = next(self._turn)
-        for step in range(len(old)):
-            node = old[(turn + step) % len(old)]
-            start = places.get((node.node_name, node.id))
-            if start is not None:
-                return start
-        return 0
-
-
-_NAMED: Dict[str, Callable[[], Any]] = {"random": Random, "round_robin": RoundRobin}
-
-
-def strategy_named(strategy: Any) -> Any:
-    """A new strategy of this name; or the one given, as it is.
-
-    Raises:
-        ValueError: there is none of this name.
-    """
-    if not isinstance(strategy, str):
-        return strategy
-    if strategy not in _NAMED:
-        raise ValueError(f"there is no strategy {strategy!r}; there are {', '.join(sorted(_NAMED))}")
-    return _NAMED[strategy]()

@@ -21,19 +21,31 @@ static inline uint64_t rc_mix(uint64_t z)
 }
 
 typedef struct {
-    int64_t state; /* the seed, and a step for each number drawn */
-    uint64_t born; /* the salt when it was made */
+    int64_t state;  /* the seed, and a step for each number drawn */
+    uint64_t born;  /* the salt when it was made */
+    uint64_t ready; /* with the GIL: what `state` gives without salt */
 } rc_draws;
 
 static inline void rc_draws_init(rc_draws *draws, uint64_t seed)
 {
     draws->state = (int64_t)(seed + RC_STEP);
     draws->born = rc_salt;
+    draws->ready = rc_mix(seed + RC_STEP);
 }
 
 static inline uint64_t rc_draw(rc_draws *draws)
 {
-    return rc_mix((uint64_t)rc_count_add(&draws->state, (int64_t)RC_STEP) + rc_salt - draws->born);
+    uint64_t salt = rc_salt - draws->born;
+#ifndef Py_GIL_DISABLED
+    if (salt == 0) {
+        /* The next one is made now, and not waited for. */
+        uint64_t drawn = draws->ready;
+        draws->state = (int64_t)((uint64_t)draws->state + RC_STEP);
+        draws->ready = rc_mix((uint64_t)draws->state);
+        return drawn;
+    }
+#endif
+    return rc_mix((uint64_t)rc_count_add(&draws->state, (int64_t)RC_STEP) + salt);
 }
 
 #endif

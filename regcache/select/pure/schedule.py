@@ -1,11 +1,12 @@
 """How weights become turns: a round in which each peer has as many turns as its weight says, spread evenly.
 
 A peer's turn k of w, in a round of T turns, has a time to begin, ``floor(k * T / w)``, and a deadline,
-``ceil((k + 1) * T / w)``; of the turns that may begin the one with the earliest deadline is next. So no deadline is ever
-missed, and at every moment each peer has had what its weight says, give or take one turn (Baruah, Cohen, Plaxton, Varvel
-1996: proportionate progress). Peers of one weight are scheduled as a group of their common weight and take its turns one
-after the other, which spreads them evenly among all others; of two with one deadline the one that was not just picked is
-next. Of two different weights no peer then has more turns in a row than it must have, ``ceil(w / sum of the others)``.
+``ceil((k + 1) * T / w)``; of the turns that may begin the one with the earliest deadline is next. So no deadline is
+ever missed, and at every moment each peer has had what its weight says, give or take one turn (Baruah, Cohen, Plaxton,
+Varvel 1996: proportionate progress). Peers of one weight are scheduled as a group of their common weight and take its
+turns one after the other, which spreads them evenly among all others; of two with one deadline the one that was not
+just picked is next. Of two different weights no peer then has more turns in a row than it must have,
+``ceil(w / sum of the others)``; of more than two one more at most, and that rarely.
 """
 
 from __future__ import annotations
