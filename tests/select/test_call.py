@@ -372,3 +372,25 @@ def test_p2c_sees_the_calls(twin: Any) -> None:
     front._set_picker(twin.make_picker("p2c", front.peers))
     with twin.Call(front) as first, twin.Call(front) as second:
         assert {first.peer, second.peer} == set(front.peers)
+
+
+def test_a_call_that_ends_in_a_cycle_with_its_peer_still_finds_it(twin: Any) -> None:
+    """The garbage collector clears the objects of a cycle one by one, the oldest first."""
+
+    class Knowing:
+        node_name, id, address, port = "n", "n1", "10.0.0.1", 80
+
+    node, front = Knowing(), selector(twin)
+    (peer,) = front.pool.renew([node])
+    front._set_picker(twin.make_picker("random", [peer], seed=0))
+    younger = Knowing()
+    younger.itself = younger  # type: ignore[attr-defined]
+    younger.call = twin.Call(front)  # type: ignore[attr-defined]
+    younger.call.__enter__()  # type: ignore[attr-defined]
+    node.known = younger  # type: ignore[attr-defined]
+    pool = front.pool
+    pool.renew([])
+    assert pool.in_flight == 1
+    del node, front, peer, younger
+    gc.collect()
+    assert pool.in_flight == 0

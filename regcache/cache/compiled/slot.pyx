@@ -35,6 +35,7 @@ cdef enum:
 
 
 @cython.final
+@cython.no_gc_clear  # the list is read without a look whether it is still there
 cdef class Slot:
     """Holds one snapshot or ``None``. May be used from any number of threads.
 
@@ -132,6 +133,7 @@ cdef class Slot:
 
 
 @cython.final
+@cython.no_gc_clear  # and so is the slot
 cdef class Reader:
     """What one thread's hot loop reads: while nothing was published it costs a few loads, and no count in the slot.
 

@@ -94,6 +94,7 @@ cdef class Pulse:
 
 
 @cython.final
+@cython.no_gc_clear  # calls and pickers look at the pulse for as long as they are there
 cdef class Peer:
     """A node as one selector knows it. Read-only for everybody else."""
 
