@@ -28,6 +28,7 @@ cdef class Call:
     cdef Peer found
     cdef object key, gate, ignored, why, said
     cdef int64_t begun        # nanoseconds
+    cdef int64_t heard        # nanoseconds; INT64_MAX: the answer has not begun
     cdef int64_t deadline     # INT64_MAX: none
     cdef int64_t state        # claimed in one step: a call that two threads enter is entered by one
 
@@ -36,6 +37,7 @@ cdef class Call:
         self.front = front
         self.key = key
         self.gate = gate
+        self.heard = INT64_MAX
         self.deadline = INT64_MAX
         if timeout is not None:
             seconds = timeout
@@ -85,6 +87,12 @@ cdef class Call:
     def failed(self, why):
         """The node failed, though no exception says so (a response with the status 503)."""
         self.why = "failed" if why is None else why
+
+    def answered(self):
+        """The answer begins to come: what it took until now is the node's latency, however long the block takes to read
+        the rest, in which the call is still in flight. Only the first time counts."""
+        if self.heard == INT64_MAX:
+            self.heard = exact(self.front)
 
     def __enter__(self):
         cdef int64_t now
@@ -180,7 +188,7 @@ cdef int leave(Call call, object exc) except -1:
         ok = False
     call.said = "success" if ok else "failure"
     now = exact(call.front)
-    verdict = rc_pulse_record(&call.found.pulse.c, ok, <double>(now - call.begun) * 1e-9, now)
+    verdict = rc_pulse_record(&call.found.pulse.c, ok, <double>(min(now, call.heard) - call.begun) * 1e-9, now)
     if verdict:
         call.front._verdict(call.found, verdict)
     return 0

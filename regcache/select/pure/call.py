@@ -34,7 +34,10 @@ class Call:
         ValueError: a timeout below 0, or not a number.
     """
 
-    __slots__ = ("_begun", "_deadline", "_front", "_gate", "_ignored", "_key", "_outcome", "_peer", "_state", "_why")
+    __slots__ = (
+        "_answered", "_begun", "_deadline", "_front", "_gate", "_ignored", "_key", "_outcome", "_peer", "_state",
+        "_why",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -52,6 +55,7 @@ class Call:
         self._why: Any = None
         self._outcome: Optional[str] = None
         self._begun = 0.0
+        self._answered: Optional[float] = None
         self._deadline = math.inf
         if timeout is not None:
             if not timeout >= 0.0:
@@ -95,6 +99,12 @@ class Call:
         """The node failed, though no exception says so (a response with the status 503)."""
         self._why = why if why is not None else "failed"
 
+    def answered(self) -> None:
+        """The answer begins to come: what it took until now is the node's latency, however long the block takes to read
+        the rest, in which the call is still in flight. Only the first time counts."""
+        if self._answered is None:
+            self._answered = self._front._now()
+
     def __enter__(self) -> "Call":
         self._enter_once()
         return self._enter(self._front._peer(self.remaining, self._key))
@@ -133,7 +143,8 @@ class Call:
             return
         self._outcome = "success" if ok else "failure"
         now = self._front._now()
-        verdict = self._peer._record(ok, now - self._begun, now)
+        answered = now if self._answered is None else self._answered
+        verdict = self._peer._record(ok, answered - self._begun, now)
         if verdict:
             self._front._verdict(self._peer, verdict)
 
