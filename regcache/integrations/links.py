@@ -1,0 +1,133 @@
+"""What is open to nodes (connection pools, channels): one for each, closed when its node is gone."""
+
+from __future__ import annotations
+
+import threading
+from typing import Callable, Dict, Generic, List, TypeVar
+
+from ..codec import Node
+from ..select import Selector
+
+__all__ = ["Link", "Links"]
+
+T = TypeVar("T")
+
+
+class Link(Generic[T]):
+    """One node's."""
+
+    __slots__ = ("due", "gone", "opened", "target", "used")
+
+    def __init__(self, target: str, opened: T, gone: bool) -> None:
+        self.target = target
+        self.opened = opened
+        #: Calls that are not over.
+        self.used = 0
+        #: Is its node gone?
+        self.gone = gone
+        #: May it be closed when nobody uses it?
+        self.due = gone
+
+
+class Links(Generic[T]):
+    """Follows the snapshots of one selector. What a call uses stays open until the call is over.
+
+    Args:
+        selector: whose nodes they lead to.
+        open: opens one; called at the first call to a node.
+        close: closes one that nobody uses any more. Called on any thread, with no lock held.
+        grace: seconds for which a node that is gone may come back to what was open.
+        later: calls something after so many seconds, if there is a grace.
+    """
+
+    def __init__(
+        self,
+        selector: Selector,
+        open: Callable[[Node], T],
+        close: Callable[[T], object],
+        grace: float = 0.0,
+        later: "Callable[[float, Callable[[], object]], object]" = lambda seconds, call: None,
+    ) -> None:
+        self._selector = selector
+        self._open = open
+        self._close = close
+        self._grace = grace
+        self._later = later
+        self._lock = threading.Lock()
+        self._links: Dict[str, Link[T]] = {}
+        #: Those whose nodes are gone.
+        self._gone: Dict[str, Link[T]] = {}
+        self._closed = False
+        selector._source.listen(self._follow)
+
+    def __len__(self) -> int:
+        return len(self._links)
+
+    def take(self, node: Node) -> Link[T]:
+        """The node's, opened if it has to be, for one call. :meth:`give` it back."""
+        with self._lock:
+            link = self._links.get(node.target)
+            if link is None:
+                # A refresh may have come after the node was picked. Then nobody would ever close it.
+                gone = self._closed or node.target not in self._targets()
+                link = self._links[node.target] = Link(node.target, self._open(node), gone)
+                if gone:
+                    self._gone[node.target] = link
+            link.used += 1
+            return link
+
+    def give(self, link: Link[T]) -> None:
+        """A call is over."""
+        with self._lock:
+            link.used -= 1
+            ending = self._ended()
+        self._end(ending)
+
+    def close(self) -> List[T]:
+        """Everything that is open, in use or not, for the caller to close."""
+        with self._lock:
+            self._closed = True
+            ending = [link.opened for link in self._links.values()]
+            self._links.clear()
+            self._gone.clear()
+        return ending
+
+    def _follow(self) -> None:
+        """There is another snapshot, or none any more."""
+        with self._lock:
+            gone = []
+            targets = self._targets()
+            for link in self._links.values():
+                if link.target in targets:
+                    link.gone = link.due = False
+                    self._gone.pop(link.target, None)
+                elif not link.gone:
+                    link.gone, link.due = True, not self._grace
+                    self._gone[link.target] = link
+                    gone.append(link)
+            ending = self._ended()
+        self._end(ending)
+        if gone and self._grace:
+            self._later(self._grace, lambda: self._ripe(gone))
+
+    def _ripe(self, gone: "List[Link[T]]") -> None:
+        with self._lock:
+            for link in gone:
+                link.due = link.gone
+            ending = self._ended()
+        self._end(ending)
+
+    def _targets(self) -> "frozenset[str]":
+        snapshot = self._selector._source.view()[0]
+        # Without one nobody knows; what is open may still be right.
+        return frozenset(self._links if snapshot is None else (node.target for node in snapshot))
+
+    def _ended(self) -> List[T]:
+        ended = [link for link in self._gone.values() if link.due and not link.used]
+        for link in ended:
+            del self._links[link.target], self._gone[link.target]
+        return [link.opened for link in ended]
+
+    def _end(self, ending: List[T]) -> None:
+        for opened in ending:
+            self._close(opened)
