@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from typing import Any, Callable, Collection, Optional
+from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from ..codec import Node
 from ..select import Attempt, Attempts, Call, Selector
 
-__all__ = ["FAILED_STATUSES", "IDEMPOTENT", "PROTOCOLS", "Exchange", "Settings", "cut", "longest"]
+__all__ = ["FAILED_STATUSES", "IDEMPOTENT", "PROTOCOLS", "Exchange", "Settings", "Stopwatch", "cut", "longest", "stay"]
 
 #: The methods that may be repeated: RFC 9110, section 9.2.2.
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
@@ -17,9 +18,6 @@ IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 FAILED_STATUSES = frozenset({502, 503, 504})
 #: What go-micro's HTTP servers write into ``metadata["protocol"]``.
 PROTOCOLS = ("http", "https")
-
-#: A name to verify the node's certificate against: one for all, or a function of the node.
-ServerHostname = "str | Callable[[Node], Optional[str]] | None"
 
 
 class Settings:
@@ -117,6 +115,21 @@ class Exchange:
             return False
         finally:
             over()
+
+
+def stay(url: str, location: str) -> str:
+    """Where a redirect leads from a URL with a scheme of ours: to the same host by the same scheme.
+
+    Servers know neither the scheme nor that they are called by it: their locations are relative, which ``urljoin`` only
+    understands for the schemes that it knows, or made with ``http`` and the Host header.
+    """
+    old = urlsplit(url)
+    if not old.scheme.endswith("+regcache"):
+        return location
+    joined = urlsplit(urljoin(urlunsplit(old._replace(scheme=old.scheme[: -len("+regcache")])), location))
+    if joined.netloc == old.netloc.rpartition("@")[2] and joined.scheme in ("http", "https"):
+        joined = joined._replace(scheme=f"{joined.scheme}+regcache")
+    return urlunsplit(joined)
 
 
 class Stopwatch:

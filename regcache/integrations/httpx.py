@@ -19,7 +19,7 @@ from typing import Any, AsyncIterator, Callable, Collection, Dict, Generic, Iter
 from ..codec import Node
 from ..errors import RegcacheError, Timeout
 from ..select import Selector
-from .calls import FAILED_STATUSES, IDEMPOTENT, PROTOCOLS, Exchange, Settings, Stopwatch, cut, longest
+from .calls import FAILED_STATUSES, IDEMPOTENT, PROTOCOLS, Exchange, Settings, Stopwatch, cut, longest, stay
 from .extra import missing
 from .links import Link, Links
 from .services import Names, Services, Source, address_of, url_host
@@ -139,8 +139,11 @@ class _Request:
             repeat=isinstance(error, UNSENT) or (self.repeatable and isinstance(error, NODES_OWN)),
         )
 
-    def answered(self, exchange: Exchange, status: int) -> bool:
+    def answered(self, exchange: Exchange, response: httpx.Response) -> bool:
         """True: try again."""
+        if response.has_redirect_location:
+            response.headers["Location"] = stay(str(self._request.url), response.headers["Location"])
+        status = response.status_code
         return exchange.answered(status, status in self._settings.failed_statuses, self.repeatable)
 
 
@@ -207,7 +210,7 @@ class Transport(httpx.BaseTransport):
                 if not mine.failed(exchange, error):
                     raise
                 continue
-            if not mine.answered(exchange, response.status_code):
+            if not mine.answered(exchange, response):
                 assert isinstance(response.stream, httpx.SyncByteStream)
                 response.stream = _Body(response.stream, exchange)
                 if response.is_closed:  # it came with its body
@@ -267,7 +270,7 @@ class AsyncTransport(httpx.AsyncBaseTransport):
                 if not mine.failed(exchange, error):
                     raise
                 continue
-            if not mine.answered(exchange, response.status_code):
+            if not mine.answered(exchange, response):
                 assert isinstance(response.stream, httpx.AsyncByteStream)
                 response.stream = _AsyncBody(response.stream, exchange)
                 if response.is_closed:

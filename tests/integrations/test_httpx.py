@@ -71,6 +71,23 @@ def test_mounts(nodes: Nodes, cache: Cache) -> None:
     assert [path for _, path, _, _ in server.requests] == ["/hello", "/hello?a=b", "/plain"]
 
 
+@pytest.mark.parametrize("url", ["http://greeter/hello", "http+regcache://greeter/hello"])
+@pytest.mark.parametrize("location", ["/there", "there", "http://greeter/there"])
+def test_redirects_stay_with_the_service(nodes: Nodes, cache: Cache, url: str, location: str) -> None:
+    (server,) = nodes.start(1)
+
+    def behave(handler: Handler) -> None:
+        if handler.path == "/hello":
+            handler.answer(302, Location=location)
+        else:
+            handler.answer()
+
+    server.behave = behave
+    with client(cache) as http:
+        answer = http.get(url, follow_redirects=True)
+    assert (answer.text, str(answer.url)) == (server.name, url.replace("hello", "there"))
+
+
 @pytest.mark.parametrize("services", [["greeter"], lambda host: "greeter" if host == "greeter" else None])
 def test_other_hosts_go_where_they_say(nodes: Nodes, cache: Cache, services: Any) -> None:
     (server,) = nodes.start(1)
