@@ -83,7 +83,7 @@ class Exchange:
             self.call.ignore(error)
         if hasattr(error, "add_note"):  # CPython 3.11
             error.add_note(f"regcache: the node was {self.node.id!r} ({self.node.target})")
-        return self._leave(error, repeat)
+        return self.leave(error, repeat)
 
     def answered(self, status: int, failing: bool, repeat: bool) -> bool:
         """The headers are there. True: throw the response away, and go on with the next attempt.
@@ -95,13 +95,14 @@ class Exchange:
         if not failing:
             return False
         self.call.failed(f"HTTP {status}")
-        return self._leave(None, repeat)
+        return self.leave(None, repeat)
 
     def done(self, error: Optional[BaseException] = None) -> None:
         """The body was read, or closed, or broke off. Only the first time counts."""
-        self._leave(error, False)
+        self.leave(error, False)
 
-    def _leave(self, error: Optional[BaseException], repeat: bool) -> bool:
+    def leave(self, error: Optional[BaseException], repeat: bool) -> bool:
+        """Leave the call, with what it was told. True: go on with the next attempt."""
         over, self._over = self._over, None
         if over is None:
             return False

@@ -13,15 +13,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from contextlib import suppress
-from typing import Any, AsyncIterator, Callable, Collection, Dict, Generic, Iterator, Optional, Set, TypeVar, Union
+from typing import Any, AsyncIterator, Callable, Collection, Dict, Generic, Iterator, Optional, TypeVar, Union
 
 from ..codec import Node
 from ..errors import RegcacheError, Timeout
 from ..select import Selector
 from .calls import FAILED_STATUSES, IDEMPOTENT, PROTOCOLS, Exchange, Settings, Stopwatch, cut, longest, stay
 from .extra import missing
-from .links import Link, Links
+from .links import Closing, Link, Links
 from .services import Names, Services, Source, address_of, url_host
 
 try:
@@ -242,14 +241,13 @@ class AsyncTransport(httpx.AsyncBaseTransport):
         **options: Any,
     ) -> None:
         settings = Settings(tries, key, failed_statuses, server_hostname)
-        self._loop: Optional[asyncio.AbstractEventLoop] = None
-        self._closing: Set[asyncio.Task[None]] = set()
+        self._closing: Closing[httpx.AsyncBaseTransport] = Closing(_aclose)
         self._finder: _Finder[httpx.AsyncBaseTransport] = _Finder(
-            Services(source, services, protocols, options), settings, transport or _async_transports(), self._end
+            Services(source, services, protocols, options), settings, transport or _async_transports(), self._closing
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        self._loop = asyncio.get_running_loop()
+        self._closing.loop = asyncio.get_running_loop()
         selector = self._finder.selector(request)
         if selector is None:
             return await self._finder.plain().handle_async_request(request)
@@ -282,23 +280,9 @@ class AsyncTransport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         for transport in self._finder.close():
             await transport.aclose()
-        while self._closing:
-            await asyncio.gather(*self._closing)
+        await self._closing.wait()
         # A cache that was opened here may have threads to wait for.
         await asyncio.get_running_loop().run_in_executor(None, self._finder.services.close)
-
-    def _end(self, transport: httpx.AsyncBaseTransport) -> None:
-        """A node is gone; on any thread."""
-        loop = self._loop
-        assert loop is not None, "there is no transport before the first request"
-
-        def begin() -> None:
-            task = loop.create_task(transport.aclose())
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
-
-        with suppress(RuntimeError):  # the loop is closed, and the transport's sockets with it
-            loop.call_soon_threadsafe(begin)
 
 
 class _Body(httpx.SyncByteStream):
@@ -354,6 +338,10 @@ def unfound(error: Exception, request: httpx.Request) -> httpx.TransportError:
 
 def _close(transport: httpx.BaseTransport) -> None:
     transport.close()
+
+
+async def _aclose(transport: httpx.AsyncBaseTransport) -> None:
+    await transport.aclose()
 
 
 def _transports() -> Callable[[], httpx.BaseTransport]:

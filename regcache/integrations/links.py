@@ -2,15 +2,47 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from typing import Callable, Dict, Generic, List, TypeVar
+from contextlib import suppress
+from typing import Any, Callable, Coroutine, Dict, Generic, List, Optional, Set, TypeVar
 
 from ..codec import Node
 from ..select import Selector
 
-__all__ = ["Link", "Links"]
+__all__ = ["Closing", "Link", "Links"]
 
 T = TypeVar("T")
+
+
+class Closing(Generic[T]):
+    """Closes what has to be awaited, from whatever thread a node's end is heard on.
+
+    Attributes:
+        loop: where it is awaited; to be set before anything is opened.
+    """
+
+    def __init__(self, close: "Callable[[T], Coroutine[Any, Any, object]]") -> None:
+        self.loop: Optional[asyncio.AbstractEventLoop] = None
+        self._close = close
+        self._tasks: "Set[asyncio.Task[object]]" = set()
+
+    def __call__(self, opened: T) -> None:
+        loop = self.loop
+        assert loop is not None, "what was opened was opened on a loop"
+
+        def begin() -> None:
+            task = loop.create_task(self._close(opened))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+        with suppress(RuntimeError):  # the loop is closed, and with it whatever was open on it
+            loop.call_soon_threadsafe(begin)
+
+    async def wait(self) -> None:
+        """Until what was begun is closed."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks)
 
 
 class Link(Generic[T]):

@@ -98,8 +98,10 @@ class Services:
             name = self._names(unquote(host))
         elif self._names is not None and name not in self._names:
             name = None
-        if name is None:
-            return None
+        return None if name is None else self.get(name)
+
+    def get(self, name: str) -> Optional[Selector]:
+        """The selector of a service; ``None``: it is not among those that were given."""
         selector = self._selectors.get(name)
         if selector is None and self._cache is not None:
             with self._lock:
