@@ -26,7 +26,9 @@ except ModuleNotFoundError as error:
     raise missing("aiohttp", error) from error
 
 from aiohttp.client_middlewares import ClientHandlerType
+from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.payload import BytesPayload
+from multidict import CIMultiDict
 
 __all__ = ["Middleware"]
 
@@ -93,7 +95,7 @@ class Middleware:
             raise _unfound(error) from error
         if selector is None:
             return await handler(request)
-        asked, name = request.url, request.server_hostname
+        asked, name, proxy_headers = request.url, request.server_hostname, request.proxy_headers
         repeatable = _repeatable(request)
         try:
             async for attempt in self._settings.attempts(selector, request):
@@ -105,8 +107,7 @@ class Middleware:
                 try:
                     request.url = _at(call.node, asked)
                     if asked.scheme in ("https", "wss"):
-                        host = asked.raw_host or ""
-                        request.server_hostname = name or self._settings.server_hostname(call.node, host)
+                        _verify(request, name or self._settings.server_hostname(call.node, asked.raw_host or ""))
                     response = await handler(request)
                 except BaseException as error:
                     if not _failed(exchange, error, request, repeatable):
@@ -121,7 +122,7 @@ class Middleware:
             raise AssertionError("the last attempt returns or raises")
         finally:
             # Whoever looks at the request afterwards sees what was asked for.
-            request.url, request.server_hostname = asked, name
+            request.url, request.server_hostname, request.proxy_headers = asked, name, proxy_headers
 
     def close(self) -> None:
         """End the selectors, and the cache if it was opened here."""
@@ -145,6 +146,15 @@ def _at(node: Node, asked: Any) -> Any:
         return asked.with_host(address).with_port(port)
     except ValueError as error:
         raise aiohttp.ClientOSError(f"{address!r} is not the address of a host") from error
+
+
+def _verify(request: aiohttp.ClientRequest, name: str) -> None:
+    """The node's certificate has to be for this name."""
+    request.server_hostname = name
+    if "server_hostname" not in ConnectionKey._fields and request.proxy is None:
+        # Before aiohttp 3.14.1 a connection that was verified against one name is used for another. Nothing else
+        # looks at these headers where there is no proxy, and they are part of what makes connections the same.
+        request.proxy_headers = CIMultiDict({"Host": name})
 
 
 def _failed(exchange: Exchange, error: BaseException, request: aiohttp.ClientRequest, repeatable: bool) -> bool:
