@@ -55,7 +55,7 @@ class Middleware:
     of it.
 
     Args:
-        source: a :class:`~regcache.Cache`, a URL for :func:`regcache.connect`, or selectors by host.
+        source: a :class:`~regcache.Cache`, a URL for :func:`regcache.connect`, or selectors by host (in lower case).
         services: which hosts are services; all others go where their URL says. A collection, or a function of the host
             that returns a service's name or ``None``. By default all hosts, and of a mapping those that it has.
         tries: how often a request is sent at most, each time to another node, within the session's timeout and the

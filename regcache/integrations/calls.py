@@ -81,7 +81,7 @@ class Exchange:
         """
         if not node:
             self.call.ignore(error)
-        if hasattr(error, "add_note"):  # CPython 3.11
+        if isinstance(error, Exception) and hasattr(error, "add_note"):  # CPython 3.11
             error.add_note(f"regcache: the node was {self.node.id!r} ({self.node.target})")
         return self.leave(error, repeat)
 

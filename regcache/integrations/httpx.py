@@ -100,6 +100,8 @@ class _Request:
         self.connect = self._timeouts.get("connect")
         #: Seconds for all tries.
         self.timeout = longest(self.connect, self._timeouts.get("read"))
+        #: There was a node, but no time left for it; that is not its failure.
+        self._late: Optional[httpx.ConnectTimeout] = None
         # A stream that is not bytes may have been read half.
         self.repeatable = request.method in IDEMPOTENT and isinstance(request.stream, httpx.ByteStream)
 
@@ -122,7 +124,8 @@ class _Request:
         if self.connect is not None:
             timeouts["connect"] = cut(max(0.0, self.connect - finding), left)
         if timeouts.get("connect") == 0.0 or left == 0.0:
-            raise httpx.ConnectTimeout("finding a node took all of the time", request=request)
+            self._late = httpx.ConnectTimeout("finding a node took all of the time", request=request)
+            raise self._late
         extensions = {**request.extensions, "timeout": timeouts}
         if url.scheme == "https":
             extensions.setdefault("sni_hostname", self._settings.server_hostname(node, request.url.raw_host.decode()))
@@ -132,10 +135,11 @@ class _Request:
         """True: try again."""
         if isinstance(error, httpx.RequestError):
             error.request = self._request
+        nodes_own = isinstance(error, NODES_OWN) and error is not self._late
         return exchange.failed(
             error,
-            node=isinstance(error, NODES_OWN) or not isinstance(error, Exception),
-            repeat=isinstance(error, UNSENT) or (self.repeatable and isinstance(error, NODES_OWN)),
+            node=nodes_own or not isinstance(error, Exception),
+            repeat=nodes_own and (self.repeatable or isinstance(error, UNSENT)),
         )
 
     def answered(self, exchange: Exchange, response: httpx.Response) -> bool:
@@ -150,7 +154,7 @@ class Transport(httpx.BaseTransport):
     """Sends each request to a node of the service that is the URL's host. May be shared by threads.
 
     Args:
-        source: a :class:`~regcache.Cache`, a URL for :func:`regcache.connect`, or selectors by host.
+        source: a :class:`~regcache.Cache`, a URL for :func:`regcache.connect`, or selectors by host (in lower case).
         services: which hosts are services; all others go where their URL says. A collection, or a function of the host
             that returns a service's name or ``None``. By default all hosts, and of a mapping those that it has.
         tries: how often a request is sent at most, each time to another node, within one timeout and the selector's

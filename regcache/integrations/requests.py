@@ -68,7 +68,7 @@ class Adapter(BaseAdapter):
     ``https``.
 
     Args:
-        source: a :class:`~regcache.Cache`, a URL for :func:`regcache.connect`, or selectors by host.
+        source: a :class:`~regcache.Cache`, a URL for :func:`regcache.connect`, or selectors by host (in lower case).
         services: which hosts are services; all others go where their URL says. A collection, or a function of the host
             that returns a service's name or ``None``. By default all hosts, and of a mapping those that it has.
         tries: how often a request is sent at most, each time to another node, within one timeout and the selector's
@@ -140,7 +140,7 @@ class Adapter(BaseAdapter):
                 left = times.left(call.remaining, finding(), request)
                 response = link.opened.send(self._to(call.node, request), timeout=left, **options)
             except BaseException as error:
-                if not _failed(exchange, error, request):
+                if not _failed(exchange, error, request, times):
                     raise
                 continue
             if not exchange.answered(
@@ -214,6 +214,8 @@ class _Times:
 
     def __init__(self, timeout: Any) -> None:
         self._timeout = timeout
+        #: There was a node, but no time left for it; that is not its failure.
+        self.late: Optional[requests.ConnectTimeout] = None
         if isinstance(timeout, urllib3.Timeout):
             total: Any = timeout.total
             self.all = self.connect = None if total is None else float(total)
@@ -236,15 +238,20 @@ class _Times:
             timeout = (connect, cut(self._read, left))
         # urllib3 takes no timeout of 0 seconds.
         if connect == 0.0 or left == 0.0:
-            raise requests.ConnectTimeout("finding a node took all of the time", request=request)
+            self.late = requests.ConnectTimeout("finding a node took all of the time", request=request)
+            raise self.late
         return timeout
 
 
-def _failed(exchange: Exchange, error: BaseException, request: requests.PreparedRequest) -> bool:
+def _failed(exchange: Exchange, error: BaseException, request: requests.PreparedRequest, times: _Times) -> bool:
     """True: try again."""
     if isinstance(error, requests.RequestException):
         error.request = request
-    nodes_own = isinstance(error, NODES_OWN) and not isinstance(error, requests.exceptions.ProxyError)
+    nodes_own = (
+        isinstance(error, NODES_OWN)
+        and not isinstance(error, requests.exceptions.ProxyError)
+        and error is not times.late
+    )
     unsent = isinstance(error, requests.ConnectTimeout) or _reason(error, urllib3.exceptions.NewConnectionError)
     again = exchange.failed(
         error,

@@ -15,6 +15,8 @@ from regcache.integrations import host
 from tests.eventually import eventually
 from tests.integrations.servers import Handler, Nodes, closed_port
 from tests.integrations.tls import papers, trusting
+from tests.select.source import Clock, Source
+from tests.select.source import nodes as some
 from tests.together import HANG, Threads, together
 
 httpx = pytest.importorskip("httpx")
@@ -237,6 +239,29 @@ def test_what_is_left_of_the_timeout_is_the_node_s(nodes: Nodes) -> None:
             http.get(URL)
     assert seen[0]["read"] == pytest.approx(3.0)
     assert seen[1]["read"] == 5.0
+
+
+class Tardy:
+    """A strategy that takes 6 s of the clock."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def prepare(self, peers: Any) -> Any:
+        def pick(key: object) -> Any:
+            self._clock.advance(6.0)
+            return peers[0]
+
+        return pick
+
+
+def test_no_time_left_is_not_the_node_s_failure() -> None:
+    clock = Clock()
+    selector = Selector(Source(*some(1), clock=clock), strategy=Tardy(clock))
+    with client({"greeter": selector}, timeout=5.0, tries=2) as http:
+        with pytest.raises(httpx.ConnectTimeout, match="finding a node took all of the time"):
+            http.get(URL)
+    assert failures(selector) == [0] and in_flight(selector) == 0
 
 
 # -- outcomes --------------------------------------------------------------------------------------------------------

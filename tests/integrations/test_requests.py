@@ -14,8 +14,10 @@ from regcache import Cache, Feedback, Node, NotFound, Selector
 from regcache.integrations import host
 from tests.eventually import eventually
 from tests.integrations.servers import Handler, Nodes, closed_port
-from tests.integrations.test_httpx import failures, in_flight
+from tests.integrations.test_httpx import Tardy, failures, in_flight
 from tests.integrations.tls import papers
+from tests.select.source import Clock, Source
+from tests.select.source import nodes as some
 from tests.together import HANG, together
 
 requests = pytest.importorskip("requests")
@@ -218,6 +220,16 @@ def test_what_is_left_of_the_timeout_is_the_node_s(nodes: Nodes) -> None:
                 http.get(URL, timeout=timeout)
     assert seen[0][1] == pytest.approx(3.0) and seen[1][1] == pytest.approx(4.0)
     assert seen[2].total == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize("timeout", [5.0, urllib3.Timeout(total=5.0)])
+def test_no_time_left_is_not_the_node_s_failure(timeout: Any) -> None:
+    clock = Clock()
+    selector = Selector(Source(*some(1), clock=clock), strategy=Tardy(clock))
+    with Session({"greeter": selector}, tries=2) as http:
+        with pytest.raises(requests.ConnectTimeout, match="finding a node took all of the time"):
+            http.get(URL, timeout=timeout)
+    assert failures(selector) == [0] and in_flight(selector) == 0
 
 
 # -- outcomes --------------------------------------------------------------------------------------------------------
