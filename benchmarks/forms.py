@@ -10,7 +10,7 @@ from regcache.codec import decode_tags, encode_compact, encode_tags
 from regcache.model import Endpoint, Record
 from tests import recorded
 
-__all__ = ["ENDPOINTS", "FORMS", "NODES", "SHARING", "body", "record"]
+__all__ = ["ENDPOINTS", "FORMS", "NODES", "SHARING", "body", "entry", "record"]
 
 #: Endpoints of a node.
 ENDPOINTS = (1, 2, 4, 8, 16, 30, 60)
@@ -58,11 +58,12 @@ def record(endpoints: int, node: int = 0, sharing: str = "everything") -> Record
 
 def body(form: str, endpoints: int, sharing: str) -> bytes:
     """A health body as Consul writes it, the tags repeated in the check."""
-    entries = [_entry(i, FORMS[form](record(endpoints, i, sharing))) for i in range(NODES)]
+    entries = [entry(i, FORMS[form](record(endpoints, i, sharing))) for i in range(NODES)]
     return json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def _entry(i: int, tags: List[str]) -> Dict[str, Any]:
+def entry(i: int, tags: List[str]) -> Dict[str, Any]:
+    """One node of a body, as Consul writes it."""
     service, node, address = "go.micro.srv.catalog", f"worker-{i % 25}", f"10.0.{i // 250}.{i % 250 + 1}"
     identity = f"{service}-{i:08x}-53b1-11e9-8647-d663bd873d93"
     check = {

@@ -9,7 +9,7 @@ import tracemalloc
 from itertools import repeat
 from typing import Callable, List, NamedTuple, Tuple
 
-__all__ = ["Memory", "beside", "looped", "memory", "once", "stall"]
+__all__ = ["Memory", "beside", "fresh", "looped", "memory", "once", "stall"]
 
 #: Seconds that a loop of small work takes at least.
 LOOP = 0.005
@@ -27,6 +27,11 @@ def once(work: Callable[[], object]) -> float:
     took = clock() - begun
     del kept
     return took
+
+
+def fresh(make: Callable[[], Callable[[], object]]) -> float:
+    """Seconds of one call of what ``make`` returns, for work that leaves something behind. Making it is not in it."""
+    return once(make())
 
 
 def looped(work: Callable[[], object]) -> float:

@@ -28,7 +28,7 @@ CODECS = {"pure": pure, "compiled": compiled}
 
 
 @pytest.mark.parametrize("way", KEPT)
-@pytest.mark.parametrize("name", ways.BODIES)
+@pytest.mark.parametrize("name", ways.LARGE)
 def test_memory(name: str, way: str, benchmark: Any) -> None:
     taken = ways.body(name)
     prepare = KEPT[way]

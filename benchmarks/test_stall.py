@@ -31,7 +31,7 @@ WAYS: Dict[str, Callable[[Any], Callable[[], Any]]] = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("name", ways.BODIES)
+@pytest.mark.parametrize("name", ways.LARGE)
 def test_stall(name: str, way: str, race: Any) -> None:
     """The longest time that the busy thread does not run."""
     taken = ways.body(name)
@@ -44,7 +44,7 @@ def test_stall(name: str, way: str, race: Any) -> None:
 
 
 @pytest.mark.parametrize("way", [way for way in WAYS if way != "nothing"])
-@pytest.mark.parametrize("name", ways.BODIES)
+@pytest.mark.parametrize("name", ways.LARGE)
 def test_beside(name: str, way: str, race: Any) -> None:
     """How long the decode takes meanwhile. Whoever lets go of the GIL waits for it afterwards, 5 ms each time."""
     taken = ways.body(name)

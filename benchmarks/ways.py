@@ -10,10 +10,12 @@ from tests import recorded
 from .baselines import best, naive
 from .baselines.plain import Everything, Short
 
-__all__ = ["BODIES", "EVERYTHING", "VERSIONS", "body", "in_chunks", "whole"]
+__all__ = ["BODIES", "EVERYTHING", "LARGE", "VERSIONS", "body", "in_chunks", "whole"]
 
 CHUNK = 64 * 1024
-BODIES = ("health_b", "health_c")
+BODIES = ("health_a", "health_b", "health_c")
+#: Those whose decoding takes long enough to disturb others.
+LARGE = BODIES[1:]
 
 Work = Callable[[], Any]
 
