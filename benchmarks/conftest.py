@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import random
-import re
-import subprocess
 import time
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as version_of
-from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping
 
 import pytest
 
-from . import measure
-
-PACKAGES = (
-    "regcache",
-    "msgspec",
-    "zlib-ng",
-    "pysimdjson",
-    "cachetools",
-    "dogpile.cache",
-    "cashews",
-    "urllib3",
-    "pytest-benchmark",
-)
+from . import machine, measure
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -95,7 +77,7 @@ def race(request: pytest.FixtureRequest) -> Callable[..., None]:
                 by(prepare(way))  # nothing is compared, so it is enough that it works
                 return
             if request.config.getoption("quick"):
-                rounds = max(3, rounds // 4)
+                rounds = max(3, rounds // 8)
             races[key] = _raced_in_turns({name: prepare(name) for name in runners}, by, rounds)
         times = races[key][way]
         node.add_marker(pytest.mark.benchmark(timer=_Given(times), group=group))
@@ -126,41 +108,5 @@ def _raced_in_turns(
     return times
 
 
-# What the report says of the machine
-
-
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: Dict[str, Any]) -> None:
-    machine_info["packages"] = {name: _version(name) for name in PACKAGES}
-    machine_info["extension_compiler"] = _compiler()
-    machine_info["clock"] = measure.clock.__name__
-    machine_info["cpus"] = os.cpu_count()
-    machine_info["load_average"] = list(os.getloadavg()) if hasattr(os, "getloadavg") else None
-
-
-def _version(name: str) -> str:
-    if name == "regcache":
-        import regcache
-
-        return f"{regcache.__version__} {_commit()}".strip()
-    try:
-        return version_of(name)
-    except PackageNotFoundError:
-        return "not installed"
-
-
-def _commit() -> str:
-    try:
-        asked = subprocess.run(
-            ["git", "describe", "--always", "--dirty"], cwd=Path(__file__).parent, capture_output=True, text=True
-        )
-    except OSError:
-        return ""
-    return asked.stdout.strip() if asked.returncode == 0 else ""
-
-
-def _compiler() -> str:
-    """What the extension says that it was compiled by; compilers note it in ELF files."""
-    from regcache.codec.compiled import codec
-
-    found = re.search(rb"(GCC: \([^)\0]*\) [0-9.]+|clang version [0-9.]+)", Path(codec.__file__).read_bytes())
-    return found.group(1).decode() if found else "not known"
+    machine_info.update(machine.about(), clock=measure.clock.__name__, quick=config.getoption("quick"))

@@ -14,10 +14,11 @@ from .measure import looped, once
 CODECS = {"compiled": compiled, "pure": pure}
 #: What the compact form is compared with stands first.
 WAYS = ("go-micro", "compact", "compact-dictionary")
+ENDPOINTS = (pytest.param(1, marks=pytest.mark.long), 8, pytest.param(60, marks=pytest.mark.long))
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("endpoints", (1, 8, 60))
+@pytest.mark.parametrize("endpoints", ENDPOINTS)
 @pytest.mark.parametrize("backend", CODECS)
 def test_one_record(backend: str, endpoints: int, way: str, race: Any) -> None:
     """With nothing remembered: version, metadata and endpoints are made into objects."""
@@ -47,7 +48,7 @@ def test_one_record(backend: str, endpoints: int, way: str, race: Any) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("sharing", forms.SHARING)
-@pytest.mark.parametrize("endpoints", (1, 8, 60))
+@pytest.mark.parametrize("endpoints", ENDPOINTS)
 @pytest.mark.parametrize("backend", CODECS)
 def test_a_body(backend: str, endpoints: int, sharing: str, way: str, race: Any) -> None:
     """From bytes to nodes, with nothing remembered. Objects are made later, by who asks for them."""

@@ -23,10 +23,8 @@ def _asked(way: str, threads: int, *more: str) -> Dict[str, float]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak of a process is asked of Linux's /proc")
 @pytest.mark.parametrize("way", many.WAYS)
-@pytest.mark.parametrize("threads", [1, 64])
-def test_memory(threads: int, way: str, benchmark: Any, request: pytest.FixtureRequest) -> None:
-    if request.config.getoption("benchmark_disable"):
-        threads = min(threads, 2)
+@pytest.mark.parametrize("threads", [1, pytest.param(64, marks=pytest.mark.long)])
+def test_memory(threads: int, way: str, benchmark: Any) -> None:
     plural = "decode" if threads == 1 else "decodes at once"
     benchmark.group = f"{NAME}: memory of {threads} {plural}, in a process of its own (times: of the processes)"
     found = benchmark.pedantic(_asked, (way, threads))

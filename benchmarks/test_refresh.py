@@ -16,6 +16,8 @@ NODES = 1_000
 ROUNDS = 9
 CHANGED = {"nothing changed": 0.0, "1 % of the nodes changed": 0.01, "50 % of the nodes changed": 0.5}
 
+LONG = pytest.mark.long
+
 Make = Callable[[], Callable[[], Any]]
 
 
@@ -54,9 +56,9 @@ WAYS: Dict[str, Callable[[Any, Any], Make]] = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", [pytest.param(way, marks=LONG) if way.startswith("pure") else way for way in WAYS])
 @pytest.mark.parametrize("changed", CHANGED)
-@pytest.mark.parametrize("sharing", [pytest.param("shared", marks=pytest.mark.long), "distinct"])
+@pytest.mark.parametrize("sharing", [pytest.param("shared", marks=LONG), "distinct"])
 def test_refresh(sharing: str, changed: str, way: str, race: Any) -> None:
     before, now = made.body(NODES, sharing), made.body(NODES, sharing, CHANGED[changed])
     assert (before.data == now.data) == (CHANGED[changed] == 0)
