@@ -54,7 +54,20 @@ _raced = pytest.StashKey[Dict[Any, Dict[str, List[float]]]]()
 
 
 @pytest.fixture
-def race(request: pytest.FixtureRequest) -> Callable[..., None]:
+def record(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Gives pytest-benchmark times that were taken, and what else there is to say."""
+
+    def run(times: List[float], group: str, **info: Any) -> None:
+        request.node.add_marker(pytest.mark.benchmark(timer=_Given(times), group=group))
+        benchmark = request.getfixturevalue("benchmark")
+        benchmark.extra_info.update(info)
+        benchmark.pedantic(lambda: None, rounds=len(times))
+
+    return run
+
+
+@pytest.fixture
+def race(request: pytest.FixtureRequest, record: Callable[..., None]) -> Callable[..., None]:
     """Measures all selected tests that differ from this one in ``way`` alone, round by round in turns and each round in
     another order, and gives pytest-benchmark this one's times. The first to ask runs the race."""
 
@@ -79,11 +92,7 @@ def race(request: pytest.FixtureRequest) -> Callable[..., None]:
             if request.config.getoption("quick"):
                 rounds = max(3, rounds // 8)
             races[key] = _raced_in_turns({name: prepare(name) for name in runners}, by, rounds)
-        times = races[key][way]
-        node.add_marker(pytest.mark.benchmark(timer=_Given(times), group=group))
-        benchmark = request.getfixturevalue("benchmark")
-        benchmark.extra_info.update(info, way=way, baseline=baseline, in_turns=True)
-        benchmark.pedantic(lambda: None, rounds=len(times))
+        record(races[key][way], group, **info, way=way, baseline=baseline, in_turns=True)
 
     return run
 

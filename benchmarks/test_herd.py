@@ -19,22 +19,21 @@ POINTS = 200
 
 
 @pytest.mark.parametrize("way", [*herd.SYNC, *herd.ASYNC])
-def test_herd(way: str, benchmark: Any, request: pytest.FixtureRequest) -> None:
+def test_herd(way: str, record: Any, request: pytest.FixtureRequest) -> None:
     run = herd.run if way in herd.SYNC else herd.run_async
-    herds: List[herd.Seen] = []
     short = request.config.getoption("quick") or request.config.getoption("benchmark_disable")
-    benchmark.group = f"herd: {CALLERS:,} callers at expiry, loading takes {herd.DELAY * 1000:.0f} ms"
-    benchmark.pedantic(lambda: herds.append(run(way, CALLERS)), rounds=1 if short else ROUNDS)
+    herds: List[herd.Seen] = [run(way, CALLERS) for _ in range(1 if short else ROUNDS)]
     took = sorted(took for seen in herds for took in seen.took)
     assert len(took) == CALLERS * len(herds) and not any(seen.errors for seen in herds)
-    benchmark.extra_info.update(
+    record(
+        [seen.lasted for seen in herds],
+        f"herd: {CALLERS:,} callers at expiry, loading takes {herd.DELAY * 1000:.0f} ms",
         way=way,
         herd={
             "callers": CALLERS,
             "delay": herd.DELAY,
             "loads": sorted(seen.loads for seen in herds),
             "waited": sorted(seen.waited for seen in herds),
-            "lasted": sorted(seen.lasted for seen in herds),
             "p50": took[len(took) // 2],
             "p99": took[len(took) * 99 // 100],
             "longest": took[-1],
