@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from typing import Any, Callable, Dict, List, Mapping
@@ -9,6 +10,8 @@ from typing import Any, Callable, Dict, List, Mapping
 import pytest
 
 from . import machine, measure
+
+_load = pytest.StashKey[List[float]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -19,6 +22,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "long: left out by --quick")
+    config.stash[_load] = list(os.getloadavg()) if hasattr(os, "getloadavg") else []
     if config.getoption("cpu_time"):
         measure.clock = time.thread_time
 
@@ -119,3 +123,4 @@ def _raced_in_turns(
 
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: Dict[str, Any]) -> None:
     machine_info.update(machine.about(), clock=measure.clock.__name__, quick=config.getoption("quick"))
+    machine_info["load_average_at_start"] = config.stash[_load]

@@ -39,7 +39,7 @@ def test_one_record(backend: str, endpoints: int, way: str, race: Any) -> None:
     race(
         prepare,
         group=f"one record of {endpoints} endpoints, {backend}",
-        rounds=40,
+        rounds=20,
         baseline="go-micro",
         by=looped,
         characters=sum(map(len, tags)),
@@ -64,7 +64,7 @@ def test_a_body(backend: str, endpoints: int, sharing: str, way: str, race: Any)
     race(
         prepare,
         group=f"{forms.NODES} nodes of {endpoints} endpoints, {forms.SHARING[sharing]}, {backend}",
-        rounds=20,
+        rounds=8,
         baseline="go-micro",
         by=once,
         body_bytes=len(body),

@@ -11,7 +11,7 @@ from .baselines.plain import names_of
 
 ROUNDS = {100: 30, 1_000: 9, 10_000: 3}
 SIZES = [100, 1_000, pytest.param(10_000, marks=pytest.mark.long)]
-WAYS = ("naive", "msgspec-cold", "msgspec-warm", "pure", "compiled", "compiled-chunks")
+WAYS = ("naive", "msgspec-cold", "msgspec-warm", "pure", "compiled", "compiled-chunks", "compiled-refresh")
 
 
 @pytest.mark.parametrize("way", WAYS)

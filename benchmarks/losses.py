@@ -1,0 +1,71 @@
+"""Where regcache loses: found in the numbers of a run, in every group that has another way."""
+
+from __future__ import annotations
+
+from typing import Callable, Dict, List, NamedTuple, Optional
+
+from .run import Member, Run, data_size, groups, ratio, seconds, way_of
+
+__all__ = ["FLOORS", "Loss", "OTHERS", "losses"]
+
+#: How the ways of others begin.
+OTHERS = (
+    "naive", "msgspec", "simdjson", "cachetools", "dogpile", "cashews", "dict", "lock", "cycle", "random.choice",
+    "go-micro v", "go-rcache", "json and zlib", "urllib3", "requests", "a list", "bare thread",
+)  # fmt: skip
+#: What no way can be better than, so that it is no loss.
+FLOORS = ("nothing", "empty")
+
+
+class Loss(NamedTuple):
+    """A group in which the best of ours is worse than the best of the others."""
+
+    group: str
+    #: Which of our two codecs, where the group has both.
+    backend: str
+    ours: str
+    other: str
+    #: What is compared, as text.
+    ours_takes: str
+    other_takes: str
+    times: float
+
+
+def losses(run: Run) -> List[Loss]:
+    """The worst first."""
+    found = []
+    for group, members in groups(run).items():
+        others = [member for member in members if way_of(member).startswith(OTHERS)]
+        ours = [m for m in members if m not in others and way_of(m) not in FLOORS]
+        pure = [member for member in ours if way_of(member).startswith("pure")]
+        for backend, some in (("pure", pure), ("compiled", [member for member in ours if member not in pure])):
+            loss = _loss(group, backend, some, others) if some and others else None
+            if loss is not None:
+                found.append(loss)
+    return sorted(found, key=lambda loss: -loss.times)
+
+
+def _loss(group: str, backend: str, ours: List[Member], others: List[Member]) -> Optional[Loss]:
+    info = ours[0]["extra_info"]
+    if "incident" in info:
+        return None
+    measured: Callable[[Member], float] = lambda member: float(member["stats"]["median"])  # noqa: E731
+    shown: Callable[[float], str] = seconds
+    for name, (kept, text) in _KEPT.items():
+        if name in info:
+            measured, shown = kept, text
+    best, other = min(ours, key=measured), min(others, key=measured)
+    times = measured(best) / measured(other) if measured(other) else 1.0
+    if not any(name in info for name in _KEPT):
+        times = ratio(best, other)[1]
+    if times <= 1.0:
+        return None
+    return Loss(group, backend, way_of(best), way_of(other), shown(measured(best)), shown(measured(other)), times)
+
+
+#: What is compared where it is not the time: the peak of memory; p99 of what was counted call by call.
+_KEPT: Dict[str, "tuple[Callable[[Member], float], Callable[[float], str]]"] = {
+    "peak_bytes": (lambda member: float(member["extra_info"]["peak_bytes"]), data_size),
+    "herd": (lambda member: float(member["extra_info"]["herd"]["p99"]), seconds),
+    "calls": (lambda member: float(member["extra_info"]["calls"]["middle"][2]), seconds),
+}
