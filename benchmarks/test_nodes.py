@@ -9,7 +9,7 @@ import pytest
 from . import made, ways
 from .baselines.plain import names_of
 
-ROUNDS = {100: 30, 1_000: 9, 10_000: 3}
+ROUNDS = {100: 15, 1_000: 9, 10_000: 3}
 SIZES = [100, 1_000, pytest.param(10_000, marks=pytest.mark.long)]
 WAYS = ("naive", "msgspec-cold", "msgspec-warm", "pure", "compiled", "compiled-chunks", "compiled-refresh")
 
