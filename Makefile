@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 
-.PHONY: build test pure lint format sanitize coverage clean
+.PHONY: build test pure lint format sanitize sanitize-threads fuzz coverage clean
 
 build:
 	$(PYTHON) setup.py build_ext --inplace
@@ -19,6 +19,8 @@ lint:
 	ruff format --check .
 	cython-lint regcache
 	mypy
+	$(PYTHON) -m tools.check_types
+	zizmor --offline --quiet --persona=pedantic .github
 
 format:
 	ruff check --fix .
@@ -29,6 +31,16 @@ sanitize:
 	REGCACHE_SANITIZE=address,undefined $(PYTHON) setup.py build_ext --inplace
 	LD_PRELOAD="$$($${CC:-cc} -print-file-name=libasan.so) $$($${CC:-cc} -print-file-name=libubsan.so)" \
 	ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc $(PYTHON) -m pytest
+
+# Forks are left out: the thread sanitizer does not live through them.
+sanitize-threads:
+	REGCACHE_SANITIZE=thread $(PYTHON) setup.py build_ext --inplace
+	LD_PRELOAD="$$($${CC:-cc} -print-file-name=libtsan.so)" $(PYTHON) -m pytest tests/stress tests/select \
+	    tests/cache/test_slot.py tests/cache/test_herd.py \
+	    tests/codec/test_snapshot.py tests/codec/test_errors.py tests/codec/test_limits.py
+
+fuzz:
+	tests/fuzz/run 60
 
 coverage:
 	REGCACHE_COVERAGE=1 $(PYTHON) setup.py build_ext --inplace

@@ -6,7 +6,7 @@ An outage never looks like "not found": :class:`NotFound` means that the registr
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Any, Optional, Tuple
 
 __all__ = [
     "AccessDenied",
@@ -104,7 +104,7 @@ class DecodeError(ProtocolError, ValueError):
         place = f"byte {offset}" + (f", {path}" if path else "") + (f" (node {node!r})" if node else "")
         super().__init__(f"{place}: {reason}")
 
-    def __reduce__(self) -> tuple:  # type: ignore[type-arg]
+    def __reduce__(self) -> Tuple[Any, ...]:
         return type(self), (self.reason, self.offset, self.path, self.node)
 
 
@@ -117,5 +117,5 @@ class LimitExceeded(DecodeError):
         super().__init__(reason, offset, path, node)
         self.limit = limit
 
-    def __reduce__(self) -> tuple:  # type: ignore[type-arg]
+    def __reduce__(self) -> Tuple[Any, ...]:
         return type(self), (self.reason, self.offset, self.path, self.node, self.limit)

@@ -36,7 +36,7 @@ class Answer:
     ) -> None:
         self._chunks = chunks
         self._close = close
-        self.index = index
+        self.index: int = index
 
     def chunks(self) -> Iterator[BytesLike]:
         """The body, once, in pieces cut anywhere; each is valid until the next one is asked for.

@@ -33,7 +33,7 @@ class FileRegistry:
     blocking = False
 
     def __init__(self, folder: Union[str, "os.PathLike[str]"], *, max_bytes: int = Limits.body_bytes) -> None:
-        self.folder = os.fspath(folder)
+        self.folder: str = os.fspath(folder)
         self.max_bytes = max_bytes
 
     def __repr__(self) -> str:

@@ -235,7 +235,7 @@ class _Begun:
         self._registry = registry
         self.service = service
         # Without an index it is ready at once; so it is with one that nothing can be before.
-        self.index = index or -1
+        self.index: int = index or -1
         self._consistency = consistency
         self._callbacks: List[Callable[[], object]] = []
 

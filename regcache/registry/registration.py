@@ -8,13 +8,13 @@ import os
 import random
 import threading
 import time
-from typing import Callable, List, NamedTuple, Optional, Protocol, Sequence
+from typing import Callable, List, NamedTuple, Optional, Protocol, Sequence, Tuple
 
 from ..errors import RegcacheError, RequestError, ServerError, Timeout, Unavailable
 
 __all__ = ["Registration", "RegistrationStatus"]
 
-logger = logging.getLogger("regcache.registry")
+logger: logging.Logger = logging.getLogger("regcache.registry")
 
 #: Seconds: the first wait after a failure is at most this long; each further one up to twice as long.
 FIRST_RETRY = 0.25
@@ -85,7 +85,7 @@ class Registration:
         draw: Callable[[], float] = random.random,
         wait: Optional[Callable[[float], bool]] = None,
     ) -> None:
-        self.ids = tuple(ids)
+        self.ids: Tuple[str, ...] = tuple(ids)
         self.interval = interval
         self._nodes = nodes
         self._about = about
