@@ -6,6 +6,8 @@ the snapshot without ever waiting.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, List
+
 from . import codec
 from .cache import Cache, Event, Guard, Status, connect
 from .codec import Decoder, Node, Snapshot, decode
@@ -26,7 +28,7 @@ from .errors import (
 )
 from .limits import Limits
 from .model import DecodeWarning, Endpoint, Record, Service, Stats, Value, Weights
-from .registry import ConsulRegistry, FileRegistry, MemoryRegistry
+from .registry import FileRegistry, MemoryRegistry
 from .select import (
     Call,
     Feedback,
@@ -48,6 +50,9 @@ from .select import (
     where,
     zone,
 )
+
+if TYPE_CHECKING:
+    from .registry import ConsulRegistry
 
 __version__ = "0.1.0"
 
@@ -106,3 +111,17 @@ __all__ = [
     "where",
     "zone",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The one name that is imported when it is first asked for: see :mod:`regcache.registry`."""
+    if name != "ConsulRegistry":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from .registry import ConsulRegistry
+
+    globals()[name] = ConsulRegistry
+    return ConsulRegistry
+
+
+def __dir__() -> List[str]:
+    return sorted({*globals(), *__all__})

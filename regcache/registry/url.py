@@ -6,7 +6,6 @@ from typing import Optional
 from urllib.parse import unquote, urlsplit
 
 from .base import Registry
-from .consul import ConsulRegistry
 from .file import FileRegistry
 from .http import port_of
 from .memory import MemoryRegistry
@@ -47,4 +46,6 @@ def open_registry(url: str, *, token: Optional[str] = None, datacenter: Optional
             f"{url!r} names no registry: it looks like consul://host:port, consul+https://host:port, "
             "consul+unix:///path, file:///folder or memory://"
         )
+    from .consul import ConsulRegistry  # brings urllib3
+
     return ConsulRegistry(url, token=token, datacenter=datacenter)

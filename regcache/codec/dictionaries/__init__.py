@@ -7,8 +7,8 @@ tools.train_dictionary`` makes them, from records made for it.
 from __future__ import annotations
 
 import hashlib
+import pkgutil
 from functools import lru_cache
-from importlib import resources
 from typing import Dict
 
 __all__ = ["DIGESTS", "load"]
@@ -25,9 +25,10 @@ def load(name: str) -> bytes:
     others, and theirs not here.
     """
     try:
-        data = (resources.files(__name__) / f"{name}.zdict").read_bytes()
+        # Not importlib.resources: it brings tempfile, random and more, and this is read whenever regcache is imported.
+        data = pkgutil.get_data(__name__, f"{name}.zdict")
     except OSError as error:
         raise ImportError(f"regcache was installed without its dictionary {name}.zdict") from error
-    if hashlib.sha256(data).hexdigest() != DIGESTS[name]:
+    if data is None or hashlib.sha256(data).hexdigest() != DIGESTS[name]:
         raise ImportError(f"regcache was installed with another dictionary {name}.zdict than its own")
     return data
