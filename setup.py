@@ -105,8 +105,10 @@ class Library:
                 raise stop(f"{variable} is {prefix}, but there is no {header}; unset it and install {packages}.")
             self.include_dirs = [str(include)]
             self.library_dirs = [str(path) for path in (Path(prefix, "lib64"), Path(prefix, "lib")) if path.is_dir()]
+            # Static libraries are not looked for at run time: no path of this machine in what it builds.
+            shared = [path for path in self.library_dirs if any(Path(path).glob(f"lib{self.lib}.[sd]*"))]
             if os.name == "posix":
-                self.link_args = [f"-Wl,-rpath,{path}" for path in self.library_dirs]
+                self.link_args = [f"-Wl,-rpath,{path}" for path in shared]
         else:
             self._ask_pkg_config(module)
 
