@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 
-.PHONY: build test pure lint format sanitize sanitize-threads fuzz coverage clean
+.PHONY: build test pure lint format sanitize sanitize-threads fuzz coverage docs clean
 
 build:
 	$(PYTHON) setup.py build_ext --inplace
@@ -46,6 +46,9 @@ coverage:
 	REGCACHE_COVERAGE=1 $(PYTHON) setup.py build_ext --inplace
 	$(PYTHON) -m coverage run -m pytest
 	$(PYTHON) -m coverage report
+
+docs:
+	$(PYTHON) -m sphinx -b html -W --keep-going -q -d build/doctrees docs build/site
 
 clean:
 	rm -rf build dist *.egg-info
