@@ -73,6 +73,8 @@ def source_distribution() -> Path:
 
 def missing(sdist: Path) -> List[str]:
     """Files that git knows and the source distribution lacks, but for those that only serve the repository."""
+    if not (ROOT / ".git").exists():
+        return []  # This is an unpacked source distribution itself.
     with tarfile.open(sdist) as archive:
         packed = {member.name.partition("/")[2] for member in archive if member.isfile()}
     known = set(run("git", "ls-files").splitlines())
@@ -99,19 +101,30 @@ def build(python: str, sdist: Path, libraries: Path, folder: Path) -> Path:
     return repaired
 
 
+def strange(wheel: Path) -> List[str]:
+    """What is in the wheel and should not be, or the other way round."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    wrong = [f"{name} should not be there" for name in names if name.endswith(SOURCES)]
+    wrong += [f"{name} is not in the package" for name in names if not name.startswith(("regcache/", "regcache-"))]
+    wanted = {path.relative_to(ROOT).as_posix() for path in (ROOT / "regcache").rglob("*.py")}
+    wanted |= {"regcache/py.typed", "regcache/codec/dictionaries/1.zdict", "regcache/cli/data/catalog.json.zst"}
+    wrong += [f"{name} is missing" for name in sorted(wanted.difference(names))]
+    for text in ("LICENSE", "licenses/zlib.txt", "licenses/zstd.txt"):
+        wrong += [] if any(name.endswith(f".dist-info/licenses/{text}") for name in names) else [f"{text} is missing"]
+    return wrong
+
+
 def check(wheel: Path, libraries: Path, folder: Path) -> None:
     """The wheel holds what a user needs, and nothing else."""
+    wrong = strange(wheel)
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         archive.extractall(folder / "unpacked")
-        wrong = [name for name in names if name.endswith(SOURCES)]
-        wrong += [name for name in names if not name.startswith(("regcache/", "regcache-"))]
         for text in ("zlib.txt", "zstd.txt"):
             inside = [name for name in names if name.endswith(f"/licenses/{text}")]
             if not inside or archive.read(inside[0]) != (libraries / text).read_bytes():
                 say(f"note: licenses/{text} is not that of the libraries that are linked in")
-        for name in ("regcache/py.typed", "regcache/codec/dictionaries/1.zdict"):
-            wrong += [] if name in names else [f"missing: {name}"]
     needed = [
         line.split()[-1].strip("[]") for so in (folder / "unpacked").rglob("*.so") for line in _needed(so, libraries)
     ]
@@ -176,9 +189,18 @@ def import_time(user: Path, folder: Path, what: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("python", nargs="*", default=[sys.executable], help="interpreters (default: this one)")
+    parser.add_argument("--look", type=Path, metavar="FOLDER", help="only look into what was built there")
     parser.add_argument("--libraries", type=Path, help="a prefix that tools/wheel-libraries filled (default: fill one)")
     parser.add_argument("--tests", default="tests", metavar="PATHS", help="which tests, or: none (default: all)")
     asked = parser.parse_args()
+    if asked.look:
+        (sdist,), (wheel,) = asked.look.glob("regcache-*.tar.gz"), asked.look.glob("regcache-*.whl")
+        wrong = [f"{sdist.name}: {name} is missing" for name in missing(sdist)]
+        wrong += [f"{wheel.name}: {what}" for what in strange(wheel)]
+        if wrong:
+            raise SystemExit("\n".join(wrong))
+        print(f"{sdist.name} {sdist.stat().st_size / 1000:.0f} kB, {wheel.name} {wheel.stat().st_size / 1000:.0f} kB")
+        return
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir(parents=True)
     libraries = asked.libraries and asked.libraries.resolve()
