@@ -160,8 +160,12 @@ def test(user: Path, folder: Path, which: List[str]) -> str:
     """The last line that pytest says."""
     place = folder / "tests-alone"
     # Without those that are about the checkout: its habits, and the C that is fuzzed.
-    shutil.copytree(ROOT / "tests", place / "tests", ignore=shutil.ignore_patterns("__pycache__", "house", "fuzz"))
-    shutil.copytree(ROOT / "tools", place / "tools", ignore=shutil.ignore_patterns("__pycache__"))  # the training
+    shutil.copytree(
+        WORK / "checkout/tests", place / "tests", ignore=shutil.ignore_patterns("__pycache__", "house", "fuzz")
+    )
+    shutil.copytree(
+        WORK / "checkout/tools", place / "tools", ignore=shutil.ignore_patterns("__pycache__")
+    )  # the training
     extra = ["coverage", "hypothesis", "pytest>=8", "pytest-benchmark", "python-consul2>=0.1.5"]
     run(user, "-m", "pip", "--disable-pip-version-check", "-q", "install", *extra, cwd=folder)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
