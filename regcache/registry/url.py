@@ -7,7 +7,6 @@ from urllib.parse import unquote, urlsplit
 
 from .base import Registry
 from .file import FileRegistry
-from .http import port_of
 from .memory import MemoryRegistry
 
 __all__ = ["open_registry"]
@@ -30,6 +29,8 @@ def open_registry(url: str, *, token: Optional[str] = None, datacenter: Optional
     parts = urlsplit(url)
     scheme = parts.scheme
     if scheme in _CONSUL:
+        from .http import port_of  # brings urllib3, as the registry below
+
         transport, port = _CONSUL[scheme]
         host = parts.netloc or "127.0.0.1"
         if port_of(parts) is None:
@@ -46,6 +47,6 @@ def open_registry(url: str, *, token: Optional[str] = None, datacenter: Optional
             f"{url!r} names no registry: it looks like consul://host:port, consul+https://host:port, "
             "consul+unix:///path, file:///folder or memory://"
         )
-    from .consul import ConsulRegistry  # brings urllib3
+    from .consul import ConsulRegistry
 
     return ConsulRegistry(url, token=token, datacenter=datacenter)
