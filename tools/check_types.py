@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any, Dict, List, Set
 
 #: Where users import from. Each lists its names in ``__all__``.
@@ -31,7 +33,9 @@ def exported() -> Set[str]:
 def told() -> Dict[str, Any]:
     """What pyright says of each symbol, by name."""
     command = [sys.executable, "-m", "pyright", "--verifytypes", "regcache", "--ignoreexternal", "--outputjson"]
-    said = subprocess.run(command, stdout=subprocess.PIPE, check=False).stdout
+    # pyright does not follow the hook of an editable installation.
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    said = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=False).stdout
     return {symbol["name"]: symbol for symbol in json.loads(said)["typeCompleteness"]["symbols"]}
 
 
