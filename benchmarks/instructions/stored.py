@@ -9,8 +9,8 @@ from typing import Dict, List, NamedTuple, Optional
 __all__ = ["Compared", "MARGIN", "compared", "load", "save"]
 
 FILE = Path(__file__).parent / "counts.json"
-#: The part of a count by which it may grow unnoticed. Counts of the same code are within 0.2 % of each other: the
-#: memory of tags has another seed in each process.
+#: The part of a count by which it may grow unnoticed. Counts of the same code are within 1 % of each other: the memory
+#: of tags has another seed in each process.
 MARGIN = 0.03
 
 
