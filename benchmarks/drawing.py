@@ -81,7 +81,7 @@ def is_ours(way: str) -> bool:
 
 
 def dash_of(way: str) -> Any:
-    return (0, (4, 2)) if any(part in way for part in DASHED) else "solid"
+    return (0, (4, 2)) if way == "random" or any(part in way for part in DASHED) else "solid"
 
 
 def unit(value: float) -> str:
@@ -141,7 +141,7 @@ def line(axes: Any, way: str, at: Sequence[float], values: Sequence[float], mark
 
 def log_seconds(axes: Any, low: float, high: float, which: str = "y") -> None:
     """A logarithmic axis of times with their units, one line a power of ten."""
-    steps = (1, 2, 5) if high / low < 200 else (1,)
+    steps = (1, 2, 5) if high / low < 200 else (1, 3) if high / low < 3000 else (1,)
     ticks = [step * 10.0**power for power in range(-9, 3) for step in steps]
     ticks = [tick for tick in ticks if low * 0.99 <= tick <= high * 1.01]
     axis = axes.yaxis if which == "y" else axes.xaxis

@@ -44,7 +44,7 @@ def _bodies(all_groups: Groups) -> Optional[Any]:
     grid = figure.subplots((len(panels) + 1) // 2, 2, squeeze=False)
     nodes = {"health_b": "200 nodes, 4.9 MB", "health_c": "2,000 nodes, 22.6 MB"}
     for axes, (members, name, title) in zip(grid.flat, panels):
-        drawing.bars(axes, f"{nodes[name[:8]]}: {title}", [_bar(m) for m in members if way_of(m) not in ALIKE])
+        drawing.bars(axes, f"{nodes[name[:8]]}\n{title}", [_bar(m) for m in members if way_of(m) not in ALIKE])
     for axes in list(grid.flat)[len(panels) :]:
         axes.set_visible(False)
     figure.suptitle("Time to read one answer of Consul", fontsize=14, color=drawing.INK)
@@ -235,7 +235,8 @@ def _tags(all_groups: Groups) -> Optional[Any]:
         axes.set_xticks(sizes, [f"{size:,} B" for size in sizes])
         axes.set_xticks([], minor=True)
         drawing.log_seconds(axes, min(every) / 2, max(every) * 2)
-        drawing.spread_labels(axes, sizes[-1], {way: line[sizes[-1]] for way, line in ways.items()})
+        texts = {"naive": "zstandard + msgpack" if form == "compact" else "json + zlib, standard library"}
+        drawing.spread_labels(axes, sizes[-1], {way: line[sizes[-1]] for way, line in ways.items()}, texts)
     figure.suptitle("Time to read one tag, by the size of what it says", fontsize=14, color=drawing.INK)
     return figure
 
