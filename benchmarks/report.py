@@ -29,6 +29,12 @@ Made by `python -m benchmarks.report RUN.json --write`, from one run of
 Ratios are medians of ratios round by round, and `IQR` is the span from the first to the third quartile.
 We wrote both regcache and this suite, so look at what is compared before you believe it; everybody can run it again.
 """
+INCIDENT = """\
+![The incident, with three caches](../docs/incident.png)
+
+Lookups, requests in flight, memory and backends over time while a registry is slow, with three caches. Of another run:
+`regcache simulate incident --plot docs/incident.png`. What this run saw stands below, under "incident".
+"""
 LOST = """\
 The best of our ways beside the best of the others, wherever that is better; found by the report in the numbers, by the
 median, in herds and single calls by p99, for memory by the peak. What does nothing at all is no way.
@@ -87,7 +93,7 @@ def results(run: Dict[str, Any], drawn: "Dict[str, str]") -> str:
     quick = ["**This is a quick run: few rounds, not all sizes.**"] if run["machine_info"].get("quick") else []
     shown = [f"![{text}](pictures/{file})\n\n{text}" for file, text in drawn.items()]
     go = [] if any("go-micro in Go" in group for group in groups(run)) else [f"## Go\n\n{GO.rstrip()}"]
-    parts = [ABOUT.rstrip(), *quick, "## Conditions", conditions(run), "## In pictures", *shown]
+    parts = [ABOUT.rstrip(), *quick, "## Conditions", conditions(run), "## In pictures", *shown, INCIDENT.rstrip()]
     parts += ["## Where we lose", lost(losses(run)), *go, "## All numbers", *tables(run)]
     return "\n\n".join(parts)
 
