@@ -15,10 +15,13 @@ OTHERS = (
 )  # fmt: skip
 #: What no way can be better than, so that it is no loss.
 FLOORS = ("nothing", "empty")
+#: So many times is not told from as quick.
+NOTHING = 1.005
 
 
 class Loss(NamedTuple):
-    """A group in which the best of ours is worse than the best of the others."""
+    """A group in which the best of ours is worse than the best of the others, both with or both without a memory of
+    the body before."""
 
     group: str
     #: Which of our two codecs, where the group has both.
@@ -39,10 +42,17 @@ def losses(run: Run) -> List[Loss]:
         ours = [m for m in members if m not in others and way_of(m) not in FLOORS]
         pure = [member for member in ours if way_of(member).startswith("pure")]
         for backend, some in (("pure", pure), ("compiled", [member for member in ours if member not in pure])):
-            loss = _loss(group, backend, some, others) if some and others else None
-            if loss is not None:
-                found.append(loss)
+            for again in (False, True):
+                mine, theirs = _of_kind(some, again), _of_kind(others, again)
+                loss = _loss(group, backend, mine, theirs) if mine and theirs else None
+                if loss is not None:
+                    found.append(loss)
     return sorted(found, key=lambda loss: -loss.times)
+
+
+def _of_kind(members: List[Member], again: bool) -> List[Member]:
+    """Those that know a body from before, or those that do not: like is compared with like."""
+    return [member for member in members if way_of(member).endswith(("-warm", "-refresh")) == again]
 
 
 def _loss(group: str, backend: str, ours: List[Member], others: List[Member]) -> Optional[Loss]:
@@ -58,7 +68,7 @@ def _loss(group: str, backend: str, ours: List[Member], others: List[Member]) ->
     times = measured(best) / measured(other) if measured(other) else 1.0
     if not any(name in info for name in _KEPT):
         times = ratio(best, other)[1]
-    if times <= 1.0:
+    if times < NOTHING:
         return None
     return Loss(group, backend, way_of(best), way_of(other), shown(measured(best)), shown(measured(other)), times)
 

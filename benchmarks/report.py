@@ -37,7 +37,8 @@ Lookups, requests in flight, memory and backends over time while a registry is s
 """
 LOST = """\
 The best of our ways beside the best of the others, wherever that is better; found by the report in the numbers, by the
-median, in herds and single calls by p99, for memory by the peak. What does nothing at all is no way.
+median, in herds and single calls by p99, for memory by the peak. Ways that know a body from before (`-warm`,
+`-refresh`) are compared with each other, and so are those that do not. What does nothing at all is no way.
 """
 GO = """\
 This run had no Go toolchain with go-micro's modules, so go-micro in Go is not in it (`benchmarks/test_go.py` compares
@@ -91,7 +92,7 @@ def report(run: Dict[str, Any]) -> str:
 def results(run: Dict[str, Any], drawn: "Dict[str, str]") -> str:
     """RESULTS.md. ``drawn``: the pictures' files, and what each shows."""
     quick = ["**This is a quick run: few rounds, not all sizes.**"] if run["machine_info"].get("quick") else []
-    shown = [f"![{text}](pictures/{file})\n\n{text}" for file, text in drawn.items()]
+    shown = [f"![{file[:-4]}](pictures/{file})\n\n{text}" for file, text in drawn.items()]
     go = [] if any("go-micro in Go" in group for group in groups(run)) else [f"## Go\n\n{GO.rstrip()}"]
     parts = [ABOUT.rstrip(), *quick, "## Conditions", conditions(run), "## In pictures", *shown, INCIDENT.rstrip()]
     parts += ["## Where we lose", lost(losses(run)), *go, "## All numbers", *tables(run)]
