@@ -132,7 +132,7 @@ def test_calls(how: str, way: str, record: Any, request: pytest.FixtureRequest) 
         shown.append([took[min(len(took) - 1, int(len(took) * part))] / 1e9 for part in PARTS])
     record(
         [row[0] for row in shown],
-        f"single calls, the list is refreshed {'four times a second' if how == 'refreshed' else 'never'}",
+        f"single calls, the list is {'refreshed four times a second' if how == 'refreshed' else 'never refreshed'}",
         way=way,
         calls={
             "how": how,
