@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, List
 
-from regcache import Limits
 from regcache.codec import compiled, pure
 from tests import recorded
 
@@ -14,8 +13,6 @@ from .baselines.plain import Everything, Short
 __all__ = ["BODIES", "EVERYTHING", "LARGE", "VERSIONS", "body", "in_chunks", "whole"]
 
 CHUNK = 64 * 1024
-#: 10,000 nodes whose tags are all distinct are more than the defaults allow. Limits cost the same, whatever they are.
-LIMITS = Limits(decompressed_bytes=256 * 1024 * 1024)
 BODIES = ("health_a", "health_b", "health_c")
 #: Those whose decoding takes long enough to disturb others.
 LARGE = BODIES[1:]
@@ -34,14 +31,14 @@ def body(name: str) -> Any:
 
 def whole(codec: Any, taken: Any, previous: Any = None) -> Work:
     """The whole body in one piece."""
-    return lambda: codec.decode(taken.data, taken.service, limits=LIMITS, previous=previous)
+    return lambda: codec.decode(taken.data, taken.service, previous=previous)
 
 
 def in_chunks(codec: Any, taken: Any, previous: Any = None) -> Work:
     """The body in pieces, as it comes from a registry."""
 
     def work() -> Any:
-        decoder = codec.Decoder(taken.service, limits=LIMITS, previous=previous)
+        decoder = codec.Decoder(taken.service, previous=previous)
         with memoryview(taken.data) as view:
             for start in range(0, len(view), CHUNK):
                 decoder.feed(view[start : start + CHUNK])
@@ -62,7 +59,7 @@ def _snapshot(codec: Any, read: Callable[[Any], Any], how: Any, refresh: bool = 
     """One of our codecs: the snapshot is made, and then what is wanted is read from each of its nodes."""
 
     def prepare(taken: Any) -> Work:
-        previous = codec.decode(taken.data, taken.service, limits=LIMITS) if refresh else None
+        previous = codec.decode(taken.data, taken.service) if refresh else None
         if refresh:
             read(previous)
         decode = how(codec, taken, previous)

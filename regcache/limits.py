@@ -38,8 +38,8 @@ class Limits:
     #: Objects and arrays inside each other, in a body and in a record. 10,000 is the limit of Go's encoding/json.
     nesting: int = 10_000
     #: All distinct records of one decode together, and what its broken tags decompressed to: the work that the
-    #: tags of one body may make. 10,000 nodes with records of their own, of 6 KB each, are within it.
-    decompressed_bytes: int = 64 * 1024 * 1024
+    #: tags of one body may make. 10,000 nodes with 12 KB of records of their own, each, are within it.
+    decompressed_bytes: int = 128 * 1024 * 1024
     #: Warnings that a snapshot lists; all are counted.
     warnings: int = 100
 

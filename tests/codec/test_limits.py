@@ -242,10 +242,10 @@ def test_what_a_broken_tag_decompressed_to_counts(codec: Any, name: str) -> None
 
 
 def test_bombs_end_the_body_before_they_cost_seconds(codec: Any) -> None:
-    """Tags that decompress to 128 KiB each, and are no records: 64 MiB of them, and one more."""
-    tags = [build.packed("t", b"a" * (RATIO_FLOOR - 8) + b"%08d" % n) for n in range(513)]
+    """Tags that decompress to 128 KiB each, and are no records: 128 MiB of them, and one more."""
+    tags = [build.packed("t", b"a" * (RATIO_FLOOR - 8) + b"%08d" % n) for n in range(1025)]
     entries = [build.entry(str(n), tags=(tag,)) for n, tag in enumerate(tags)]
-    assert codec.decode(build.body(*entries[:512])).warning_count == 512
+    assert codec.decode(build.body(*entries[:1024])).warning_count == 1024
     with pytest.raises(LimitExceeded) as caught:
         codec.decode(build.body(*entries))
-    assert (caught.value.limit, caught.value.path) == ("decompressed_bytes", "[512].Service.Tags[0]")
+    assert (caught.value.limit, caught.value.path) == ("decompressed_bytes", "[1024].Service.Tags[0]")

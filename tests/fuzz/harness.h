@@ -65,7 +65,7 @@ static inline rc_decoder *new_decoder(unsigned small, unsigned size, int strict)
     d->warnings_limit = small & SMALL_WARNINGS ? 1 + size % 4 : 100;
     d->workshop.record_bytes = small & SMALL_RECORD ? 1 + size * 2 : 524288;
     d->workshop.ratio = small & SMALL_RECORD ? 1 + size % 8 : 200;
-    d->decompressed_bytes = small & SMALL_RECORD ? 1 + size * 4 : 67108864;
+    d->decompressed_bytes = small & SMALL_RECORD ? 1 + size * 4 : 134217728;
     d->workshop.nesting = d->nesting;
     d->strict = strict;
     d->kinds = malloc(d->nesting / 8 + 1);
