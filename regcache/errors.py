@@ -52,7 +52,7 @@ class Throttled(RegcacheError):
         super().__init__(text)
         self.retry_after = retry_after
 
-    def __reduce__(self) -> tuple:  # type: ignore[type-arg]
+    def __reduce__(self) -> Tuple[Any, ...]:
         return type(self), (*self.args, self.retry_after)
 
 

@@ -168,7 +168,7 @@ def test(user: Path, folder: Path, which: List[str]) -> str:
         WORK / "checkout/tools", place / "tools", ignore=shutil.ignore_patterns("__pycache__")
     )  # the training
     extra = ["coverage", "hypothesis", "pytest>=8", "pytest-benchmark", "python-consul2>=0.1.5"]
-    run(user, "-m", "pip", "--disable-pip-version-check", "-q", "install", *extra, cwd=folder)
+    run(user, "-m", "pip", "--disable-pip-version-check", "-q", "install", "--prefer-binary", *extra, cwd=folder)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     where = run(user, "-c", "import regcache; print(regcache.__file__)", cwd=place, environment=environment)
     if not Path(where.strip()).is_relative_to(folder / "user"):

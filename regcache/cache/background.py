@@ -29,8 +29,8 @@ class Background:
 
     def __init__(self, workers: int, *, clock: Callable[[], float], log: logging.Logger, anew: Call) -> None:
         self._anew = anew
-        self.loop = Loop("regcache-loop", clock=clock, log=log, anew=self._begin_anew)
-        self.workers = Workers(workers, "regcache-worker", clock=clock, log=log)
+        self.loop: Loop = Loop("regcache-loop", clock=clock, log=log, anew=self._begin_anew)
+        self.workers: Workers = Workers(workers, "regcache-worker", clock=clock, log=log)
         self._clock = clock
         self._log = log
         self._looking = False

@@ -76,7 +76,7 @@ class Course:
         self._notify = notify
         self.clock = clock
         #: What is served, and until when callers may take it without looking any further.
-        self.slot = Slot(clock)
+        self.slot: Slot = Slot(clock)
         # Taken again by who is in it: a guard, which is asked under it, may ask what a snapshot of ours is.
         self._lock = threading.RLock()
         self._state = State.COLD

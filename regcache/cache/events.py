@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Event", "EventKind", "Notifier", "logger"]
 
-logger = logging.getLogger("regcache")
+logger: logging.Logger = logging.getLogger("regcache")
 # A library keeps quiet until its user sets up logging.
 logger.addHandler(logging.NullHandler())
 

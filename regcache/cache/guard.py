@@ -86,12 +86,12 @@ class Doubt:
 
     def __init__(self, guard: Guard, snapshot: "Snapshot", generation: int, why: str, now: float) -> None:
         self._guard = guard
-        self.snapshot = snapshot
-        self.generation = generation
-        self.since = now
-        self.confirmations = 0
-        self.asked = 0
-        self.why = why
+        self.snapshot: "Snapshot" = snapshot
+        self.generation: int = generation
+        self.since: float = now
+        self.confirmations: int = 0
+        self.asked: int = 0
+        self.why: str = why
 
     def hear(self, snapshot: "Snapshot", generation: int, why: str) -> None:
         """Another answer that is to be doubted. One with more nodes does not agree: they are coming back."""

@@ -62,18 +62,19 @@ class Load:
         # Whoever takes it calls it. Taking the only item of a list succeeds once, on every build, without a lock
         # that a fork could leave locked.
         self._once: List[Callable[[Outcome], object]] = [done]
-        self.service = service
+        self.service: str = service
         self.index: Optional[int] = None
         self.wait: Optional[float] = None
         self.previous: "Optional[Snapshot]" = None
         self.consistency: "Optional[Consistency]" = None
-        self.urgent = False
+        self.urgent: bool = False
         #: When it had its first place, until when it may wait, and when it was last sent.
         self.asked: Optional[float] = None
-        self.until = self.sent = 0.0
+        self.until: float = 0.0
+        self.sent: float = 0.0
         # Of the loop's thread:
-        self.over = False
-        self.answered = False
+        self.over: bool = False
+        self.answered: bool = False
         self.turn: "Optional[Turn[Load]]" = None
         self.pending: "Optional[Pending]" = None
         self.descriptor: Optional[int] = None

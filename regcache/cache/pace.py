@@ -29,7 +29,7 @@ class Pace:
     def __init__(self, settings: Settings, random: Callable[[], float]) -> None:
         self._settings = settings
         self._random = random
-        self.failures = 0
+        self.failures: int = 0
         self._empties = 0
         self._interval = settings.churn
         self._tokens = float(settings.burst)

@@ -27,13 +27,13 @@ class Turn(Generic[T]):
     __slots__ = ("blocking", "gone", "placed", "urgent", "wait", "whom")
 
     def __init__(self, whom: T, *, wait: Optional[float], urgent: bool = False) -> None:
-        self.whom = whom
-        self.blocking = wait is not None
-        self.urgent = urgent
+        self.whom: T = whom
+        self.blocking: bool = wait is not None
+        self.urgent: bool = urgent
         #: How long it wants to wait; from :meth:`Places.next` on, how long it may.
-        self.wait = wait or 0.0
-        self.placed = False
-        self.gone = False
+        self.wait: float = wait or 0.0
+        self.placed: bool = False
+        self.gone: bool = False
 
 
 class Places(Generic[T]):

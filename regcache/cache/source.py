@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Callable, Coroutine, Optional, Tuple
 
 from .entry import Entry
+from .slot import Slot
 
 if TYPE_CHECKING:
+    from ..codec import Snapshot
     from .cache import Cache
 
 __all__ = ["Source"]
@@ -26,13 +28,13 @@ class Source:
 
     def __init__(self, cache: "Cache", entry: Entry) -> None:
         self._cache = cache
-        self.service = entry.service
-        self.slot = entry.slot
-        self.clock = entry.clock
-        self.get = entry.get
-        self.get_async = entry.get_async
-        self.view = entry.view
-        self.listen = entry.listen
-        self.soon = entry.soon
-        self.pin = entry.pin
-        self.unpin = entry.unpin
+        self.service: str = entry.service
+        self.slot: Slot = entry.slot
+        self.clock: Callable[[], float] = entry.clock
+        self.get: "Callable[[Optional[float]], Snapshot]" = entry.get
+        self.get_async: "Callable[[Optional[float]], Coroutine[Any, Any, Snapshot]]" = entry.get_async
+        self.view: "Callable[[], Tuple[Optional[Snapshot], int, Optional[str]]]" = entry.view
+        self.listen: Callable[[Callable[[], object]], None] = entry.listen
+        self.soon: Callable[[Callable[[], object]], bool] = entry.soon
+        self.pin: Callable[[], None] = entry.pin
+        self.unpin: Callable[[], None] = entry.unpin

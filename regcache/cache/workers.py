@@ -39,14 +39,14 @@ class Job:
     def __init__(self, call: Call, rank: Rank, lost: Optional[Call]) -> None:
         #: ``None`` once it has begun.
         self.call: Optional[Call] = call
-        self.rank = rank
+        self.rank: Rank = rank
         #: Called when it raised, or its thread died in the middle of it; it should be quick.
-        self.lost = lost
+        self.lost: Optional[Call] = lost
         #: When a thread took it; ``None`` before.
         self.started: Optional[float] = None
-        self.ended = False
+        self.ended: bool = False
         #: Its thread is not counted.
-        self.overdue = False
+        self.overdue: bool = False
 
     @property
     def running(self) -> bool:

@@ -48,7 +48,7 @@ class Arrangement:
         check_strategy(strategy)
         self.service = service
         self.strategy = strategy
-        self.sieve = Sieve(service, filters)
+        self.sieve: Sieve = Sieve(service, filters)
         self.subset = subset
         self._chooser = None if subset is None else Chooser(subset)
         self._feedback = feedback
@@ -89,9 +89,9 @@ class Arrangement:
 
     def _nothing(self) -> None:
         self.used: Sequence[Peer] = ()
-        self.healthy = 0
+        self.healthy: int = 0
         self.panic: Optional[str] = None
-        self.due = math.inf
+        self.due: float = math.inf
 
     @property
     def size(self) -> int:

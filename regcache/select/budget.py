@@ -27,7 +27,7 @@ class TokenBucket:
         if burst and not burst >= 1:
             raise ValueError(f"burst must be at least 1 call, not {burst!r}")
         self.rate = rate
-        self.burst = burst or max(1.0, rate)
+        self.burst: float = burst or max(1.0, rate)
         self._clock = clock
         self._lock = threading.Lock()
         self._tokens = self.burst

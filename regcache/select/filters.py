@@ -118,9 +118,9 @@ class Preference(Filter):
     __slots__ = ("at_least", "healthy", "preferred")
 
     def __init__(self, preferred: Filter, at_least: int, healthy: float) -> None:
-        self.preferred = preferred
-        self.at_least = at_least
-        self.healthy = healthy
+        self.preferred: Filter = preferred
+        self.at_least: int = at_least
+        self.healthy: float = healthy
         more = ("" if at_least == 1 else f", at_least={at_least!r}") + (
             "" if healthy == HEALTHY else f", healthy={healthy!r}"
         )

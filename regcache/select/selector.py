@@ -83,7 +83,7 @@ class Selector(Front):
     ) -> None:
         clock = source.clock if clock is None else clock
         super().__init__(source.slot, clock)
-        self.service = source.service
+        self.service: str = source.service
         self._source = source
         self._clock = clock
         self._limit = limit if limit is None or isinstance(limit, TokenBucket) else TokenBucket(limit, clock=clock)

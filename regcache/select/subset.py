@@ -37,7 +37,7 @@ class Subset:
         if size < MINIMUM:
             raise ValueError(f"a subset has at least {MINIMUM} nodes, not {size!r}")
         self.size = size
-        self.client = socket.gethostname() if client is None else client
+        self.client: str = socket.gethostname() if client is None else client
 
     def __repr__(self) -> str:
         return f"Subset({self.size}, client={self.client!r})"

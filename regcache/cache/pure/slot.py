@@ -40,7 +40,7 @@ class Slot:
     def __init__(self, clock: Optional[Callable[[], float]] = None) -> None:
         self._clock = time.monotonic if clock is None else clock
         self._alarm = math.inf
-        self.used = False
+        self.used: bool = False
         self._held: List[Optional["Snapshot"]] = [None]
         self._generation = 0
         self._closed = False

@@ -35,8 +35,8 @@ class Tally:
     __slots__ = ("count", "lock")
 
     def __init__(self) -> None:
-        self.count = 0
-        self.lock = threading.Lock()
+        self.count: int = 0
+        self.lock: threading.Lock = threading.Lock()
 
 
 class Pulse:
