@@ -1,4 +1,7 @@
-"""``python -m benchmarks.change``: from a change in a real agent to its snapshot, and to a bare query's body, in turn.
+"""``python -m benchmarks.change``: how soon a change in a real agent is known, and that a node is gone is heeded.
+
+From the change to the body of a bare blocking query, to the snapshot, and (when a node is deregistered) to the moment
+from which on no selector picks it; in turn.
 
 In Markdown. The agent is that of ``CONSUL_BIN``, of the PATH, or the one that ``tests/tools/get-consul`` brings.
 """
@@ -25,16 +28,19 @@ def main() -> int:
     program = os.environ.get("CONSUL_BIN") or shutil.which("consul")
     if not program:
         program = subprocess.run([str(GET_CONSUL)], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
-    print("| nodes | a bare blocking query, ms (quartiles) | regcache, to the snapshot, ms (quartiles) | ratio |")
-    print("| ---: | ---: | ---: | ---: |")
+    print("| nodes | a bare query, ms (quartiles) | to the snapshot | ratio | to the selector's picks | ratio |")
+    print("| ---: | ---: | ---: | ---: | ---: | ---: |")
     with tempfile.TemporaryDirectory() as folder, running(program, Path(folder), "-dev") as agent:
         registry = ConsulRegistry(agent.url)
         refresher = Refresher(registry)
         try:
             for nodes in (3, 100, 1000):
-                plain, ours = race(refresher, agent, f"change-{nodes}", nodes, TURNS)
-                ratio = statistics.median(ours) / statistics.median(plain)
-                print(f"| {nodes:,} | {shown(plain)} | {shown(ours)} | {ratio:.2f} |")
+                found = race(refresher, registry, agent, f"change-{nodes}", nodes, TURNS)
+                plain = statistics.median(found.bare)
+                cells = [f"{nodes:,}", shown(found.bare)]
+                for times in (found.refreshed, found.unselected):
+                    cells += [shown(times), f"{statistics.median(times) / plain:.2f}"]
+                print(f"| {' | '.join(cells)} |")
         finally:
             refresher.close()
             registry.close()

@@ -9,13 +9,14 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Iterator, List, NamedTuple, Optional
 
 import pytest
 
-from regcache import Timeout, Unavailable
+from regcache import Cache, Event, Timeout, Unavailable
 from regcache.cache.refresh import Outcome, Refresher
 from regcache.registry import ConsulRegistry
 from tests.cache.asked import Told, ask, threads_left
@@ -150,6 +151,30 @@ def refreshed(refresher: Refresher, service: str, held: Outcome, change: Callabl
     return at[0] - began
 
 
+def unselected(registry: ConsulRegistry, service: str, gone: str, change: Callable[[], None]) -> float:
+    """Seconds from the deregistration of a node until no pick of a selector is of it any more."""
+    told = threading.Event()
+    at: List[float] = []
+
+    def hear(event: Event) -> None:  # selectors are told before
+        if event.kind == "refreshed" and event.snapshot is not None and event.snapshot.removed:
+            at.append(time.perf_counter())
+            told.set()
+
+    with Cache(registry, on_event=hear) as cache:
+        selector = cache.selector(service, "round_robin")
+        count = len(cache.get(service))
+        assert gone in {selector.select().id for _ in range(count)}
+        deadline = time.monotonic() + HANG
+        while not cache.status(service).watching:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        began = _change_soon(change)
+        assert told.wait(HANG)
+        assert gone not in {selector.select().id for _ in range(count)}
+    return at[0] - began
+
+
 def _change_soon(change: Callable[[], None]) -> float:
     time.sleep(0.05)  # by now the query waits in the agent; if it does not, it is only faster
     began = time.perf_counter()
@@ -157,33 +182,44 @@ def _change_soon(change: Callable[[], None]) -> float:
     return began
 
 
-def race(refresher: Refresher, agent: Agent, service: str, nodes: int, turns: int) -> Tuple[List[float], List[float]]:
-    """In turn: a bare blocking query, and the refresher's to its snapshot; seconds from each change."""
+class Race(NamedTuple):
+    """Seconds from each change."""
+
+    bare: List[float]
+    refreshed: List[float]
+    unselected: List[float]
+
+
+def race(refresher: Refresher, registry: ConsulRegistry, agent: Agent, service: str, nodes: int, turns: int) -> Race:
+    """In turn: a bare blocking query, the refresher's to its snapshot, a selector's to its picks."""
     with ThreadPoolExecutor(16) as pool:
         list(pool.map(lambda number: put(agent, service, number), range(1, nodes + 1)))
-    plain: List[float] = []
-    ours: List[float] = []
+    found = Race([], [], [])
     try:
         held = ask(refresher, service)
         for _ in range(turns):
             for change in (take, put):
                 once = partial(change, agent, service)
-                plain.append(bare(agent, service, held.index, once))
+                found.bare.append(bare(agent, service, held.index, once))
                 held = ask(refresher, service, previous=held.snapshot)
             for change in (take, put):
                 once = partial(change, agent, service)
-                ours.append(refreshed(refresher, service, held, once))
+                found.refreshed.append(refreshed(refresher, service, held, once))
                 held = ask(refresher, service, previous=held.snapshot)
+            once = partial(take, agent, service)
+            found.unselected.append(unselected(registry, service, f"{service}-1", once))
+            put(agent, service)
+            held = ask(refresher, service, previous=held.snapshot)
     finally:
         agent.deregister(service)
-    return plain, ours
+    return found
 
 
 def test_every_change_is_told_of(refresh: Any, consul_agent: Agent, service_name: str) -> None:
     """How soon, beside a bare blocking query, is measured by benchmarks/change.py."""
-    refresher = refresh(consul_agent)
-    plain, ours = race(refresher, consul_agent, service_name, 3, 2)
-    assert len(plain) == len(ours) == 4
+    with closing(ConsulRegistry(consul_agent.url)) as registry:
+        found = race(refresh(consul_agent), registry, consul_agent, service_name, 3, 2)
+    assert [len(times) for times in found] == [4, 4, 2]
 
 
 def test_an_agent_that_is_stopped_and_goes_on(refresh: Any, consul_program: str, tmp_path: Path) -> None:
