@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import os
 import random as random_module
@@ -243,6 +242,8 @@ class Cache:
 
     async def aclose(self, timeout: float = 5.0) -> None:
         """:meth:`close` without blocking the loop."""
+        import asyncio  # only whoever has a running loop needs it, and has it
+
         await asyncio.get_running_loop().run_in_executor(None, self.close, timeout)
 
     def __enter__(self) -> "Cache":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import threading
 from contextlib import suppress
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING, Dict, Optional, Set
 from ..errors import RegcacheError
 
 if TYPE_CHECKING:
+    import asyncio
+
     from ..codec import Snapshot
 
     Future = asyncio.Future[bool]
@@ -47,6 +48,8 @@ class Flight:
 
     async def wait_async(self, timeout: float) -> bool:
         """The same for a task of the running loop."""
+        import asyncio  # only whoever has a running loop needs it, and has it
+
         loop = asyncio.get_running_loop()
         with self._lock:
             if self._ended.is_set():

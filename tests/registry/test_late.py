@@ -1,4 +1,4 @@
-"""What only Consul needs is imported when somebody asks for Consul."""
+"""What only Consul needs is imported when somebody asks for Consul, and asyncio by those who use it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from regcache import registry
 
 assert "ConsulRegistry" in dir(regcache) and "ConsulRegistry" in dir(registry)
 regcache.connect("memory://").close()
-assert "urllib3" not in sys.modules, "urllib3 came along"
+for module in ("urllib3", "asyncio"):
+    assert module not in sys.modules, f"{module} came along"
 assert not hasattr(regcache, "Consul")
 assert not hasattr(registry, "Consul")
 """
@@ -37,7 +38,7 @@ def run(program: str) -> None:
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
-def test_who_does_not_ask_for_consul_does_not_wait_for_urllib3() -> None:
+def test_who_asks_neither_for_consul_nor_for_a_task_waits_for_neither() -> None:
     run(LATE)
 
 
