@@ -166,6 +166,7 @@ cdef class Peer:
 
 
 @cython.final
+@cython.no_gc_clear  # the list is read without a look whether it is still there
 cdef class Pool:
     """The peers of one selector, over all its snapshots. Renewed by one thread at a time.
 
@@ -178,7 +179,8 @@ cdef class Pool:
         ValueError: a number out of its range.
     """
 
-    cdef dict peers      # never changed, but replaced
+    # One item, a dict that is never changed, but replaced: calls that end read it while another thread renews.
+    cdef list held
     cdef dict limits
     cdef Tally tally
 
@@ -186,7 +188,7 @@ cdef class Pool:
         self.limits = {"failures": failures, "rate": rate, "calls": calls}
         Pulse(**self.limits)
         self.tally = Tally()
-        self.peers = {}
+        self.held = [{}]
 
     def renew(self, nodes):
         """The peers of these nodes, in their order; those that are not among them are dropped.
@@ -194,7 +196,7 @@ cdef class Pool:
         A node that is the same object as before has the same peer. One that changed, under the same node_name, id,
         address and port, has a new peer that goes on with the old one's counts.
         """
-        cdef dict _before = self.peers, peers = {}
+        cdef dict _before = rc_item_get(self.held), peers = {}
         cdef list order = []
         cdef Peer peer, changed
         for node in nodes:
@@ -208,15 +210,17 @@ cdef class Pool:
                 peer = changed
             peers[key] = peer
             order.append(peer)
-        self.peers = peers
+        rc_item_set(self.held, peers)
         return order
 
     def get(self, node):
         """The peer of this node, or of another object that says the same node_name, id, address and port."""
-        return self.peers.get((node.node_name, node.id, node.address, node.port))
+        cdef dict peers = rc_item_get(self.held)
+        return peers.get((node.node_name, node.id, node.address, node.port))
 
     def __len__(self):
-        return len(self.peers)
+        cdef dict peers = rc_item_get(self.held)
+        return len(peers)
 
     @property
     def in_flight(self):
