@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, Dict, List
 from urllib.parse import quote
@@ -41,6 +42,8 @@ class Running:
             stderr=subprocess.PIPE,
             text=True,
             env=environment(**settings),
+            # Where these tests run in the background of a shell, SIGINT is ignored, and the command would inherit that.
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
         )
 
     def __enter__(self) -> "Running":
