@@ -35,6 +35,7 @@ sanitize:
 # Forks are left out: the thread sanitizer does not live through them.
 sanitize-threads:
 	REGCACHE_SANITIZE=thread $(PYTHON) setup.py build_ext --inplace
+	TSAN_OPTIONS="suppressions=$(CURDIR)/tests/stress/tsan.supp:die_after_fork=0" \
 	LD_PRELOAD="$$($${CC:-cc} -print-file-name=libtsan.so)" $(PYTHON) -m pytest tests/stress tests/select \
 	    tests/cache/test_slot.py tests/cache/test_herd.py \
 	    tests/codec/test_snapshot.py tests/codec/test_errors.py tests/codec/test_limits.py
