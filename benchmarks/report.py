@@ -25,7 +25,7 @@ ABOUT = """\
 # Results
 
 Made by `python -m benchmarks.report RUN.json --write`, from one run of
-`python -m pytest benchmarks --benchmark-json=RUN.json`; what each way and group is stands in [README.md](README.md).
+`python -m pytest benchmarks --benchmark-json=RUN.json`; what each way and group is stands in `benchmarks/README.md`.
 Ratios are medians of ratios round by round, and `IQR` is the span from the first to the third quartile.
 We wrote both regcache and this suite, so look at what is compared before you believe it; everybody can run it again.
 """
