@@ -84,7 +84,7 @@ class Loop:
             try:
                 if self._thread is None:
                     self._start()
-                elif not self._thread.is_alive():
+                elif not self._pair or not self._thread.is_alive():
                     self._start_anew()
                 else:
                     self._poke()
@@ -147,7 +147,8 @@ class Loop:
         self._watched -= 1
 
     def _poke(self) -> None:
-        if not self._poked:
+        # Without a pair the thread has died, and could not be replaced.
+        if self._pair and not self._poked:
             self._poked = True
             self._pair[1].send(b"\0")
 
