@@ -114,12 +114,34 @@ def test_the_alarm_of_the_slot(twin: Any) -> None:
     assert slot.used and len(front.asked) == 1, "who has to wait is somebody who uses it"
 
 
+@pytest.mark.parametrize("count", [2, 600])
+@pytest.mark.parametrize("name", ["random", "p2c", "peak_ewma"])
+def test_the_twins_select_alike_by_calls_in_flight(twins: Any, name: str, count: int) -> None:
+    """Of many peers what is about to be read is fetched ahead: another path of the compiled one."""
+    said = []
+    for twin in twins:
+        own = peers(twin, count)
+        picker, picked = twin.make_picker(name, own, seed=7), []
+        front = front_of(twin)
+        front._set_picker(picker)
+        for turn in range(3 * count):
+            # select() and pick() take turns: both go on with the same numbers. What time it is matters to peak_ewma.
+            fast = turn % 3 and name != "peak_ewma"
+            node = front.select() if fast else picker.pick(None, 0.0).node
+            picked.append(node.id)
+            own[int(node.id[1:])]._begin()
+            own[turn * 7 % count]._end()
+        said.append(picked)
+    assert all(one == said[0] for one in said)
+
+
 def test_a_closed_slot(twin: Any) -> None:
     slot = slot_of(twin)
     front = front_of(twin, slot)
     front._set_picker(twin.make_picker("round_robin", peers(twin, 1)))
     front.select()
     slot.close()
+    slot.set_alarm(math.inf)
     front.select()
     assert len(front.asked) == 1
 

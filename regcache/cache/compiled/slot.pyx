@@ -14,7 +14,7 @@ himself, and whether anybody came.
 """
 
 cimport cython
-from libc.stdint cimport int64_t
+from libc.stdint cimport INT64_MIN, int64_t
 
 import threading
 from time import monotonic
@@ -80,8 +80,10 @@ cdef class Slot:
         return rc_item_get(self.held)
 
     def set_alarm(self, double seconds):
-        """From this time on, by the slot's clock, :meth:`look` gives ``None``; infinity: never."""
-        rc_word_set(&self.alarm, rc_nanoseconds(seconds))
+        """From this time on, by the slot's clock, :meth:`look` gives ``None``; infinity: never, unless it is closed."""
+        with self.writing:
+            if rc_word_read(&self.written) != CLOSED:
+                rc_word_set(&self.alarm, rc_nanoseconds(seconds))
 
     def publish(self, snapshot, int64_t generation):
         """Replace what is held, unless that is of this generation (an int of at least 1) or a later one.
@@ -118,6 +120,7 @@ cdef class Slot:
             _before = rc_item_get(self.held)
             rc_item_set(self.held, None)
             rc_word_set(&self.written, CLOSED)
+            rc_word_set(&self.alarm, INT64_MIN)  # it rings for ever, and selectors look at nothing else
 
     def renew(self):
         """In the child of a fork, where one thread is left: nobody writes, and nobody asks, any more.
