@@ -1,21 +1,27 @@
-/* The counts of calls in flight of all peers of a pool lie side by side: two choices look at two of them, and of 10,000
-   peers all fit into the nearest caches, which the peers themselves do not. A cell belongs to one Pulse, from when it is
-   made until it is freed; the blocks belong to the pool's Tally, which every Pulse keeps alive. */
+/* What picks read of the peers of a pool lies side by side, two peers to a line of the cache: of 10,000 peers all fit into
+   the second nearest, which the peers themselves do not. A cell belongs to one Pulse, from when it is made until it is
+   freed; the blocks belong to the pool's Tally, which every Pulse keeps alive. */
 #ifndef RC_SELECT_CELLS_H
 #define RC_SELECT_CELLS_H
 
 #include "count.h"
 
-#define RC_BLOCK 512 /* cells of a block: 4 KiB */
+#define RC_LINE 64
+#define RC_BLOCK 256 /* cells of a block: 8 KiB */
 
-typedef union rc_cell {
-    int64_t count;
-    union rc_cell *next; /* of those that nobody has */
+typedef struct rc_cell {
+    int64_t busy;         /* calls in flight */
+    int64_t latency;      /* seconds as a float, below 0: none yet */
+    int64_t sampled;      /* when that was; nanoseconds */
+    union {
+        int64_t picked;       /* when a call was last given to it; nanoseconds; kept by peak_ewma */
+        struct rc_cell *next; /* of those that nobody has */
+    };
 } rc_cell;
 
 typedef struct rc_block {
     struct rc_block *next;
-    rc_cell cells[RC_BLOCK];
+    char room[RC_BLOCK * sizeof(rc_cell) + RC_LINE - 1]; /* cells, from the first line on that begins in here */
 } rc_block;
 
 typedef struct {
@@ -31,14 +37,18 @@ static inline rc_cell *rc_cell_take(rc_cells *cells)
     if (cells->spare == NULL) cells->spare = __atomic_exchange_n(&cells->back, NULL, __ATOMIC_ACQUIRE);
     if (cells->spare == NULL) {
         rc_block *block = PyMem_RawCalloc(1, sizeof *block);
+        rc_cell *first;
         if (block == NULL) return NULL;
         block->next = cells->blocks;
         cells->blocks = block;
-        for (int i = RC_BLOCK; i-- > 0; cells->spare = &block->cells[i]) block->cells[i].next = cells->spare;
+        first = (rc_cell *)(((uintptr_t)block->room + RC_LINE - 1) & ~(uintptr_t)(RC_LINE - 1));
+        for (int i = RC_BLOCK; i-- > 0; cells->spare = &first[i]) first[i].next = cells->spare;
     }
     taken = cells->spare;
     cells->spare = taken->next;
-    taken->count = 0;
+    taken->busy = 0;
+    taken->picked = INT64_MIN;
+    rc_real_set(&taken->latency, -1.0);
     return taken;
 }
 

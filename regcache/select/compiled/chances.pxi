@@ -69,6 +69,7 @@ def aliases(weights):
         PyMem_RawFree(table)
 
 
+@cython.final
 @cython.no_gc_clear
 cdef class Random(Picker):
     """Each peer as often as its weight says, by chance."""
@@ -76,54 +77,81 @@ cdef class Random(Picker):
     cdef rc_lots lots         # owns its table
 
     def __cinit__(self, peers, weights, before, uint64_t seed):
-        cdef uint32_t i
-        rc_draws_init(&self.lots.draws, seed)
-        self.lots.count = self.count
-        if weights is not None:
-            self.lots.table = lots_of(weights)
-            for i in range(self.count):
-                self.seats[i].weight = weights[i]
+        self.quick = random_quick
+        rc_lots_init(&self.lots, seed, 1, self.count, NULL if weights is None else lots_of(weights))
 
     def __dealloc__(self):
         PyMem_RawFree(self.lots.table)
 
     cdef Py_ssize_t choose(self, object key, int64_t now) except -1:
-        return rc_lots_one(&self.lots)
+        return rc_lots_next_one(&self.lots)
 
 
-@cython.final
+cdef PyObject *random_quick(Picker self, int64_t now) noexcept:
+    cdef PyObject *node = self.nodes[rc_lots_next_one(&(<Random>self).lots)]
+    if RC_AHEAD:
+        rc_fetch(self.nodes[(<Random>self).lots.next.first])
+    Py_INCREF(<object>node)
+    return node
+
+
 @cython.no_gc_clear
-cdef class TwoChoices(Random):
+cdef class TwoChoices(Picker):
     """The less busy of two that are drawn: by calls in flight in relation to weights."""
 
-    cdef int64_t **busy       # owned; where the calls in flight of each peer are counted
+    cdef rc_choices choices
 
     def __cinit__(self, peers, weights, before, uint64_t seed):
         cdef uint32_t i
-        self.busy = <int64_t **>array(self.count, sizeof(void *))
+        self.choices.nodes = self.nodes
+        self.choices.cells = <rc_cell **>array(self.count, sizeof(void *))
         for i in range(self.count):
-            self.busy[i] = self.seats[i].pulse.in_flight
+            self.choices.cells[i] = self.seats[i].pulse.cell
+        if weights is not None:
+            self.choices.weights = <double *>array(self.count, sizeof(double))
+            for i in range(self.count):
+                self.choices.weights[i] = weights[i]
+        rc_lots_init(&self.choices.lots, seed, 2, self.count, NULL if weights is None else lots_of(weights))
+        self.quick = two_quick
+        if RC_AHEAD and weights is None and self.count > 1:
+            self.quick = two_quick_many if self.count > RC_MANY else two_quick_few
 
     def __dealloc__(self):
-        PyMem_RawFree(self.busy)
+        PyMem_RawFree(self.choices.lots.table)
+        PyMem_RawFree(self.choices.cells)
+        PyMem_RawFree(self.choices.weights)
 
     cdef Py_ssize_t choose(self, object key, int64_t now) except -1:
-        cdef uint32_t first = 0, second = 0
-        cdef int64_t busy, other
-        if self.count == 1:
-            return 0
-        rc_lots_two(&self.lots, &first, &second)
-        busy = rc_count_read(self.busy[first])
-        other = rc_count_read(self.busy[second])
-        if self.lots.table == NULL:
-            return second if other < busy else first
-        # A tie is the first's: which of them is first, is chance.
-        return second if other * self.seats[first].weight < busy * self.seats[second].weight else first
+        return rc_idler(&self.choices)
+
+
+cdef PyObject *two_quick(Picker self, int64_t now) noexcept:
+    cdef PyObject *node = self.nodes[rc_idler(&(<TwoChoices>self).choices)]
+    Py_INCREF(<object>node)
+    return node
+
+
+cdef PyObject *two_quick_few(Picker self, int64_t now) noexcept:
+    cdef PyObject *node
+    if not rc_lots_ready(&(<TwoChoices>self).choices.lots):
+        return two_quick(self, now)
+    node = self.nodes[rc_idler_even(&(<TwoChoices>self).choices, False)]
+    Py_INCREF(<object>node)
+    return node
+
+
+cdef PyObject *two_quick_many(Picker self, int64_t now) noexcept:
+    cdef PyObject *node
+    if not rc_lots_ready(&(<TwoChoices>self).choices.lots):
+        return two_quick(self, now)
+    node = self.nodes[rc_idler_even(&(<TwoChoices>self).choices, True)]
+    Py_INCREF(<object>node)
+    return node
 
 
 @cython.final
 @cython.no_gc_clear
-cdef class PeakEwma(Random):
+cdef class PeakEwma(TwoChoices):
     """The cheaper of two that are drawn: latency * (calls in flight + 1), those in flight in relation to weights.
 
     The numbers, and how an idle peer is probed: see the twin.
@@ -133,39 +161,48 @@ cdef class PeakEwma(Random):
 
     def __cinit__(self, peers, weights, before, uint64_t seed):
         self.most = 1.0 if weights is None else max(weights)
+        self.quick = ewma_quick
 
     cdef Py_ssize_t choose(self, object key, int64_t now) except -1:
-        cdef uint32_t first = 0, second = 0, swapped
+        return self.cheaper(now)
+
+    cdef inline uint32_t cheaper(self, int64_t now) noexcept:
+        cdef rc_two two = rc_lots_next_two(&self.choices.lots)
+        cdef uint32_t first = two.first, second = two.second
         cdef int64_t seen
-        cdef rc_pulse *pulse
-        if self.count == 1:
-            return 0
-        rc_lots_two(&self.lots, &first, &second)
+        cdef rc_cell *cell
+        if RC_AHEAD and self.count > RC_MANY:
+            rc_choices_fetch(&self.choices, rc_two_read(&self.choices.lots.next), rc_two_read(&self.choices.lots.later))
         if self.cost(second, now) < self.cost(first, now):
-            swapped = first
-            first = second
-            second = swapped
-        pulse = self.seats[second].pulse
-        seen = rc_count_read(&pulse.picked)
+            first = two.second
+            second = two.first
+        cell = self.choices.cells[second]
+        seen = rc_count_read(&cell.picked)
         # Of many that see an idle peer, one wins the swap and probes it.
-        if seen <= now - IDLE and rc_count_swap(&pulse.picked, &seen, now):
+        if seen <= now - IDLE and rc_count_swap(&cell.picked, &seen, now):
             return second
-        pulse = self.seats[first].pulse
+        cell = self.choices.cells[first]
         # The clock's ticks are milliseconds apart: a busy word is written once for each.
-        if rc_count_read(&pulse.picked) != now:
-            rc_count_set(&pulse.picked, now)
+        if rc_count_read(&cell.picked) != now:
+            rc_count_set(&cell.picked, now)
         return first
 
     cdef inline double cost(self, uint32_t place, int64_t now) noexcept:
-        cdef Seat *seat = &self.seats[place]
-        cdef double latency = rc_real_read(&seat.pulse.latency)
+        cdef rc_cell *cell = self.choices.cells[place]
+        cdef double latency = rc_real_read(&cell.latency)
         # Weights say already who is drawn; here they say no more than how many calls are many.
-        cdef double busy = rc_count_read(seat.pulse.in_flight)
-        if self.lots.table != NULL:
-            busy = busy * self.most / seat.weight
+        cdef double busy = rc_count_read(&cell.busy)
+        if self.choices.weights != NULL:
+            busy = busy * self.most / self.choices.weights[place]
         if latency < 0.0:
             return UNKNOWN * (busy + 1.0)
-        return latency * rc_pulse_decay(seat.pulse, now) * (busy + 1.0)
+        return latency * rc_cell_decay(cell, now) * (busy + 1.0)
+
+
+cdef PyObject *ewma_quick(Picker self, int64_t now) noexcept:
+    cdef PyObject *node = self.nodes[(<PeakEwma>self).cheaper(now)]
+    Py_INCREF(<object>node)
+    return node
 
 
 @cython.final
@@ -201,7 +238,7 @@ cdef class Hash(Picker):
             if start + step >= ring.count:
                 start -= ring.count
             place = ring.owners[start + step]
-            if <double>rc_count_read(self.seats[place].pulse.in_flight) < self.seats[place].weight * calls:
+            if <double>rc_count_read(&self.seats[place].pulse.cell.busy) < self.seats[place].weight * calls:
                 return place
         return ring.owners[start]
 

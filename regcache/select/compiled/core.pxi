@@ -18,22 +18,50 @@ cdef extern from "rng.h" nogil:
     uint64_t rc_salt_get()
     void rc_salt_set(uint64_t salt)
     uint64_t rc_mix(uint64_t z)
-    ctypedef struct rc_draws:
-        pass
-    void rc_draws_init(rc_draws *draws, uint64_t seed)
 
 cdef extern from "lots.h" nogil:
     enum:
         RC_DRAWS
+        RC_AHEAD
     ctypedef struct rc_lot:
         uint32_t share
         uint32_t other
+    ctypedef struct rc_two:
+        uint32_t first
+        uint32_t second
     ctypedef struct rc_lots:
-        rc_draws draws
         rc_lot *table
-        uint32_t count
-    uint32_t rc_lots_one(rc_lots *lots)
-    void rc_lots_two(rc_lots *lots, uint32_t *first, uint32_t *second)
+        rc_two next
+        rc_two later
+    void rc_lots_init(rc_lots *lots, uint64_t seed, int places, uint32_t count, rc_lot *table)
+    uint32_t rc_lots_next_one(rc_lots *lots)
+    rc_two rc_lots_next_two(rc_lots *lots)
+    bint rc_lots_ready(const rc_lots *lots)
+    rc_two rc_two_read(const rc_two *two)
+    void rc_fetch(const void *there)
+
+cdef extern from "cells.h" nogil:
+    ctypedef struct rc_cell:
+        int64_t busy
+        int64_t latency
+        int64_t picked
+    ctypedef struct rc_cells:
+        pass
+    rc_cell *rc_cell_take(rc_cells *cells)
+    void rc_cell_give(rc_cells *cells, rc_cell *cell)
+    void rc_cells_free(rc_cells *cells)
+
+cdef extern from "choices.h" nogil:
+    enum:
+        RC_MANY
+    ctypedef struct rc_choices:
+        rc_lots lots
+        rc_cell **cells
+        PyObject **nodes
+        double *weights
+    void rc_choices_fetch(const rc_choices *choices, rc_two next, rc_two later)
+    uint32_t rc_idler(rc_choices *choices)
+    uint32_t rc_idler_even(rc_choices *choices, int many)
 
 cdef extern from "exact.h" nogil:
     int64_t rc_exact_now()

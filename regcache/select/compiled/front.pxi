@@ -16,6 +16,10 @@ cdef class Front:
     """
 
     cdef list held            # one item, the picker or None; never rebound
+    # With the GIL: how to pick where nothing has to be asked, and the picker, borrowed from the list; NULL: there is
+    # none such, or the clock is a callable.
+    cdef Quick quick
+    cdef PyObject *picker
     cdef Slot slot
     cdef int64_t alarm        # nanoseconds
     cdef object clock         # None: rc_coarse_now() and rc_exact_now()
@@ -59,6 +63,8 @@ cdef class Front:
         """From now on this one picks; None: ``_slow`` is called each time."""
         cdef object _before = rc_item_get(self.held)  # not to be freed inside of the list
         rc_item_set(self.held, picker)
+        self.picker = <PyObject *>picker
+        self.quick = NULL if not RC_AHEAD or picker is None or self.clock is not None else picker.quick
 
     def _set_alarm(self, double at):
         """From this time of the clock on (seconds; ``math.inf``: never) ``_slow`` is called instead of picking."""
@@ -84,31 +90,48 @@ cdef inline int64_t exact(Front front) except? -1:
 
 # The picker, if it may be used as it is; marks the slot as used.
 cdef inline object ready(Front front, int64_t now):
+    return rc_item_get(front.held) if quiet(front, now) else None
+
+
+# No alarm has rung. Marks the slot as used.
+cdef inline bint quiet(Front front, int64_t now) noexcept:
     # No variable for the slot: it would be counted, which costs more than all the looks at it.
     if front.slot is not None:
         rc_word_mark(&front.slot.marked)
-        # A closed slot has nothing, and no alarm.
-        if now >= rc_word_read(&front.slot.alarm) or rc_word_read(&front.slot.written) == INT64_MAX:
-            return None
-    if now >= rc_word_read(&front.alarm):
-        return None
-    return rc_item_get(front.held)
+        if now >= rc_word_read(&front.slot.alarm):
+            return False
+    return now < rc_word_read(&front.alarm)
 
 
 # Front.select(), as a method of C's: what Cython makes of a method with two optional arguments counts None up and down
-# four times, and goes through an object of its own; together that is a quarter of a pick.
-cdef object front_select(object self, PyObject **args, Py_ssize_t nargs, PyObject *names):
+# four times, and goes through an object of its own; together that is a quarter of a pick. With the GIL, and called as
+# it mostly is, it counts nothing but the node: nothing of Python's runs meanwhile, so nobody can replace the picker.
+cdef PyObject *front_select(PyObject *self, PyObject **args, Py_ssize_t nargs, PyObject *names) noexcept:
+    cdef int64_t now
+    if RC_AHEAD and nargs == 0 and names == NULL and (<Front>self).quick != NULL:
+        now = rc_coarse_now()
+        if quiet(<Front>self, now):
+            return (<Front>self).quick(<Picker>(<Front>self).picker, now)
+        return SELECT_ANY(self, NULL, 0, NULL)
+    return SELECT_ANY(self, args, nargs, names)
+
+
+cdef object select_any(Front self, PyObject **args, Py_ssize_t nargs, PyObject *names):
     cdef PyObject *timeout = <PyObject *>None
     cdef PyObject *key = <PyObject *>None
     cdef int64_t now
     cdef object picker
-    if nargs or names != NULL:
-        arguments(args, nargs, names, &timeout, &key)
-    now = coarse(<Front>self)
-    picker = ready(<Front>self, now)
+    arguments(args, nargs, names, &timeout, &key)
+    now = coarse(self)
+    picker = ready(self, now)
     if picker is None:
-        return (<Peer?>(<Front>self)._slow(<object>timeout, <object>key)).node
+        return (<Peer?>self._slow(<object>timeout, <object>key)).node
     return <object>(<Picker>picker).nodes[(<Picker>picker).choose(<object>key, now)]
+
+
+# What it raises passes through front_select(), which is C to Cython.
+cdef (PyObject *(*)(PyObject *, PyObject **, Py_ssize_t, PyObject *) noexcept) SELECT_ANY
+SELECT_ANY = <PyObject *(*)(PyObject *, PyObject **, Py_ssize_t, PyObject *) noexcept><void *>select_any
 
 
 # Those of select(timeout=None, key=None); borrowed.

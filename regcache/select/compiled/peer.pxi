@@ -7,10 +7,7 @@ cdef extern from "pulse.h" nogil:
         RC_PROBE_PASSED
         RC_PROBE_FAILED
     ctypedef struct rc_pulse:
-        int64_t *in_flight
-        int64_t latency
-        int64_t sampled
-        int64_t picked
+        rc_cell *cell
         int64_t row
         int64_t state
         int64_t *tally
@@ -19,18 +16,9 @@ cdef extern from "pulse.h" nogil:
         double rate
     void rc_pulse_begin(rc_pulse *pulse)
     void rc_pulse_end(rc_pulse *pulse)
-    double rc_pulse_decay(rc_pulse *pulse, int64_t now)
+    double rc_cell_decay(rc_cell *cell, int64_t now)
     int rc_pulse_record(rc_pulse *pulse, int ok, double elapsed, int64_t now)
     void rc_pulse_set_state(rc_pulse *pulse, int64_t state)
-
-cdef extern from "cells.h" nogil:
-    ctypedef union rc_cell:
-        int64_t count
-    ctypedef struct rc_cells:
-        pass
-    rc_cell *rc_cell_take(rc_cells *cells)
-    void rc_cell_give(rc_cells *cells, rc_cell *cell)
-    void rc_cells_free(rc_cells *cells)
 
 IN_A_ROW = RC_IN_A_ROW
 FAILING = RC_FAILING
@@ -58,27 +46,23 @@ cdef class Pulse:
     """What is counted of a peer. It outlives the peer's node object: counts survive refreshes."""
 
     cdef rc_pulse c
-    cdef Tally tally    # keeps c.tally and the cell alive
-    cdef rc_cell *cell  # taken from the tally
+    cdef Tally tally    # keeps c.tally and c.cell alive, which was taken from it
 
     def __cinit__(self, Tally tally=None, *, int64_t failures=5, double rate=0.5, int64_t calls=20):
         if failures < 0 or calls < 0 or not 0.0 <= rate <= 1.0:
             raise ValueError("failures and calls are at least 0, rate is from 0.0 to 1.0")
         self.tally = Tally() if tally is None else tally
-        self.cell = rc_cell_take(&self.tally.cells)
-        if self.cell == NULL:
+        self.c.cell = rc_cell_take(&self.tally.cells)
+        if self.c.cell == NULL:
             raise MemoryError()
-        self.c.in_flight = &self.cell.count
         self.c.tally = &self.tally.count
         self.c.limit = failures
         self.c.rate = rate
         self.c.calls = calls
-        self.c.picked = INT64_MIN
-        rc_real_set(&self.c.latency, -1.0)
 
     def __dealloc__(self):
-        if self.cell != NULL:
-            rc_cell_give(&self.tally.cells, self.cell)
+        if self.c.cell != NULL:
+            rc_cell_give(&self.tally.cells, self.c.cell)
 
     def _begin(self):
         """A call begins."""
@@ -111,13 +95,13 @@ cdef class Peer:
     @property
     def in_flight(self):
         """Calls with the node that are not over, of this selector."""
-        return rc_count_read(self.pulse.c.in_flight)
+        return rc_count_read(&self.pulse.c.cell.busy)
 
     @property
     def latency(self):
         """Seconds that calls took lately, as of the last outcome: jumps up at once, and falls with a decay of 10 s
         (Finagle's peak EWMA). None: nobody has said yet."""
-        cdef double latency = rc_real_read(&self.pulse.c.latency)
+        cdef double latency = rc_real_read(&self.pulse.c.cell.latency)
         return latency if latency >= 0.0 else None
 
     @property

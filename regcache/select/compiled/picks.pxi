@@ -6,6 +6,9 @@ cdef struct Seat:
     rc_pulse *pulse
     double weight     # 1.0 where all are the same
 
+# A node, with a reference.
+ctypedef PyObject *(*Quick)(Picker self, int64_t now) noexcept
+
 
 @cython.no_gc_clear  # select() may read `seats` as long as the picker is there
 cdef class Picker:
@@ -15,6 +18,7 @@ cdef class Picker:
     cdef PyObject **nodes     # owned; by themselves, because most picks of many nodes look nowhere else
     cdef Seat *seats          # owned
     cdef uint32_t count
+    cdef Quick quick          # NULL: somebody else's code may run in choose(), or it may raise
     cdef object __weakref__
 
     def __cinit__(self, peers, *_):
@@ -88,6 +92,7 @@ cdef class Rounds(Picker):
     cdef uint64_t born
 
     def __cinit__(self, peers, weights, before, uint64_t seed):
+        self.quick = rounds_quick
         self.turns = self.count
         cdef uint32_t i
         if weights is not None:
@@ -113,6 +118,9 @@ cdef class Rounds(Picker):
         return <uint32_t>turn if self.order == NULL else self.order[turn]
 
     cdef Py_ssize_t choose(self, object key, int64_t now) except -1:
+        return self.next()
+
+    cdef inline uint32_t next(self) noexcept:
         return self.at(self.place(rc_count_turn(&self.turn, self.turns)))
 
     # Where the first of those that had not had their turn has its own; -1: none of them is left.
@@ -140,6 +148,12 @@ cdef class Rounds(Picker):
                 if self.at(at) == found:
                     return <int64_t>at
         return -1
+
+
+cdef PyObject *rounds_quick(Picker self, int64_t now) noexcept:
+    cdef PyObject *node = self.nodes[(<Rounds>self).next()]
+    Py_INCREF(<object>node)
+    return node
 
 
 @cython.final

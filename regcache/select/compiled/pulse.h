@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-#include "count.h"
+#include "cells.h"
 
 #define RC_DECAY 10.0             /* seconds in which a latency falls to 1/e */
 #define RC_HALF 5000000000LL      /* nanoseconds of each half of the window */
@@ -15,10 +15,7 @@ enum { RC_UP = 0, RC_PROBING = 1, RC_EJECTED = 2 };
 enum { RC_IN_A_ROW = 1, RC_FAILING = 2, RC_PROBE_PASSED = 4, RC_PROBE_FAILED = 8 };
 
 typedef struct {
-    int64_t *in_flight; /* a cell, see cells.h */
-    int64_t latency; /* seconds as a float, below 0: none yet */
-    int64_t sampled; /* when that was; nanoseconds */
-    int64_t picked;  /* when a call was last given to it; nanoseconds; kept by peak_ewma */
+    rc_cell *cell;
     int64_t row;     /* failures in a row */
     int64_t state;
     int64_t halves[2]; /* of each half of the window: number of the half (24 bits), calls (20), failures (20) */
@@ -31,39 +28,39 @@ typedef struct {
 
 static inline void rc_pulse_begin(rc_pulse *pulse)
 {
-    rc_count_add(pulse->in_flight, 1);
+    rc_count_add(&pulse->cell->busy, 1);
     rc_count_add(pulse->tally, 1);
 }
 
 /* Never below 0. */
 static inline void rc_pulse_end(rc_pulse *pulse)
 {
-    int64_t seen = rc_count_read(pulse->in_flight);
+    int64_t seen = rc_count_read(&pulse->cell->busy);
     do {
         if (seen <= 0) return;
-    } while (!rc_count_swap(pulse->in_flight, &seen, seen - 1));
+    } while (!rc_count_swap(&pulse->cell->busy, &seen, seen - 1));
     rc_count_add(pulse->tally, -1);
 }
 
 /* The latency now: it falls while no answer comes. */
-static inline double rc_pulse_decay(rc_pulse *pulse, int64_t now)
+static inline double rc_cell_decay(rc_cell *cell, int64_t now)
 {
-    int64_t idle = now - rc_count_read(&pulse->sampled);
+    int64_t idle = now - rc_count_read(&cell->sampled);
     return idle > 0 ? exp(-(double)idle * 1e-9 / RC_DECAY) : 1.0;
 }
 
-static inline void rc_pulse_sample(rc_pulse *pulse, int ok, double elapsed, int64_t now)
+static inline void rc_cell_sample(rc_cell *cell, int ok, double elapsed, int64_t now)
 {
-    double held = rc_real_read(&pulse->latency);
+    double held = rc_real_read(&cell->latency);
     if (elapsed < held || held < 0.0) {
         if (!ok) return;
         if (held >= 0.0) {
-            double weight = rc_pulse_decay(pulse, now);
+            double weight = rc_cell_decay(cell, now);
             elapsed = held * weight + elapsed * (1.0 - weight);
         }
     }
-    rc_real_set(&pulse->latency, elapsed);
-    rc_count_set(&pulse->sampled, now);
+    rc_real_set(&cell->latency, elapsed);
+    rc_count_set(&cell->sampled, now);
 }
 
 static inline int64_t rc_half_of(int64_t now) { return (now < 0 ? now - (RC_HALF - 1) : now) / RC_HALF; }
@@ -77,7 +74,7 @@ static inline int rc_pulse_record(rc_pulse *pulse, int ok, double elapsed, int64
     int64_t number = rc_half_of(now), next, row, state;
     int64_t *word = &pulse->halves[number & 1];
     int64_t seen = rc_count_read(word);
-    if (elapsed >= 0.0) rc_pulse_sample(pulse, ok, elapsed, now);
+    if (elapsed >= 0.0) rc_cell_sample(pulse->cell, ok, elapsed, now);
     do {
         next = rc_half_number(seen) == (number & 0xFFFFFF) ? seen : (int64_t)((uint64_t)(number & 0xFFFFFF) << 40);
         if (rc_half_calls(next) < RC_MOST) next += (1LL << 20) + !ok;

@@ -13,7 +13,8 @@ The documentation of what behaves the same in Python is in the twin, :mod:`regca
 cimport cython
 from cpython.mem cimport PyMem_RawCalloc, PyMem_RawFree
 from cpython.object cimport PyObject
-from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint32_t, uint64_t
+from cpython.ref cimport Py_INCREF
+from libc.stdint cimport INT64_MAX, int64_t, uint32_t, uint64_t
 
 import os
 from time import monotonic

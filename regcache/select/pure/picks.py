@@ -88,10 +88,14 @@ class _Lots:
         if weights is not None:
             self._shares, self._aliases = aliases(weights)
 
+    @staticmethod
+    def _place(drawn: int, count: int) -> Tuple[int, int]:
+        """Of so many, and what is left of the random number, which is as good as another one."""
+        return drawn * count >> 64, drawn * count & MASK
+
     def one(self) -> int:
-        drawn = self._draws()
-        place = ((drawn >> 32) * self._count) >> 32
-        if self._shares is None or (drawn & 0xFFFFFFFF) < self._shares[place]:
+        place, rest = self._place(self._draws(), self._count)
+        if self._shares is None or rest >> 32 < self._shares[place]:
             return place
         return self._aliases[place]
 
@@ -99,9 +103,8 @@ class _Lots:
         """Two of at least two; the first as likely as its weight says. Where weights leave little choice it may come
         twice."""
         if self._shares is None:
-            drawn = self._draws()
-            first = ((drawn >> 32) * self._count) >> 32
-            second = ((drawn & 0xFFFFFFFF) * (self._count - 1)) >> 32
+            first, rest = self._place(self._draws(), self._count)
+            second, _ = self._place(rest, self._count - 1)
             return first, second + (second >= first)
         first = self.one()
         for _ in range(DRAWS):

@@ -1,8 +1,9 @@
 """Random numbers without a lock: a counter goes on by an odd step, and a mixer makes a number of where it is.
 
-The mixer is the finaliser of splitmix64 (Steele, Lea, Flood 2014). A number depends on the seed and on how many were
-drawn before, and on nothing else, so that tests can repeat what happened. After a fork the child's numbers, and the
-places of its round robins, are moved by a salt: children that were forked from one parent do not pick in step.
+The mixer is that of wyrand (Wang Yi): one multiplication of 64 by 64 bits, its halves put together. Seeds, which may
+lie side by side, are mixed by the finaliser of splitmix64 (Steele, Lea, Flood 2014). A number depends on the seed and
+on how many were drawn before, and on nothing else, so that tests can repeat what happened. After a fork the child's
+numbers, and the places of its round robins, are moved by a salt: children of one parent do not pick in step.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from __future__ import annotations
 import itertools
 import os
 
-__all__ = ["MASK", "STEP", "Draws", "mix", "salt"]
+__all__ = ["FLIP", "MASK", "STEP", "Draws", "mix", "salt"]
 
 MASK = 2**64 - 1
 #: 2**64 divided by the golden ratio, made odd.
 STEP = 0x9E3779B97F4A7C15
+#: wyrand's.
+FLIP = 0xE7037ED1A0B428DB
 
 _salt = 0
 
@@ -43,13 +46,15 @@ if hasattr(os, "register_at_fork"):
 class Draws:
     """Numbers of 64 bits. May be used by any number of threads."""
 
-    __slots__ = ("_born", "_seed", "_turn")
+    __slots__ = ("_begin", "_born", "_turn")
 
     def __init__(self, seed: int) -> None:
-        self._seed = seed & MASK
+        self._begin = mix(seed & MASK)
         self._born = _salt
         self._turn = itertools.count(1)
 
     def __call__(self) -> int:
         # next() of a count is one step, which threads cannot divide.
-        return mix((self._seed + next(self._turn) * STEP + _salt - self._born) & MASK)
+        state = (self._begin + next(self._turn) * STEP + _salt - self._born) & MASK
+        product = state * (state ^ FLIP)
+        return (product >> 64) ^ (product & MASK)
