@@ -201,7 +201,7 @@ class Transport(httpx.BaseTransport):
             finding = Stopwatch()
             try:
                 # Without a node it waits for the first, no longer than connecting may take.
-                selector._source.get(mine.connect)
+                selector.source.get(mine.connect)
                 call = attempt.__enter__()
             except RegcacheError as error:
                 raise unfound(error, request) from error
@@ -260,7 +260,7 @@ class AsyncTransport(httpx.AsyncBaseTransport):
         async for attempt in self._finder.settings.attempts(selector, request, mine.timeout):
             finding = Stopwatch()
             try:
-                await selector._source.get_async(mine.connect)
+                await selector.source.get_async(mine.connect)
                 call = await attempt.__aenter__()
             except RegcacheError as error:
                 raise unfound(error, request) from error

@@ -90,7 +90,7 @@ class Links(Generic[T]):
         #: Those whose nodes are gone.
         self._gone: Dict[str, Link[T]] = {}
         self._closed = False
-        selector._source.listen(self._follow)
+        selector.source.listen(self._follow)
 
     def __len__(self) -> int:
         return len(self._links)
@@ -150,7 +150,7 @@ class Links(Generic[T]):
         self._end(ending)
 
     def _targets(self) -> "frozenset[str]":
-        snapshot = self._selector._source.view()[0]
+        snapshot = self._selector.source.view()[0]
         # Without one nobody knows; what is open may still be right.
         return frozenset(self._links if snapshot is None else (node.target for node in snapshot))
 

@@ -130,7 +130,7 @@ class Adapter(BaseAdapter):
             finding = Stopwatch()
             try:
                 # Without a node it waits for the first, no longer than connecting may take.
-                selector._source.get(times.connect)
+                selector.source.get(times.connect)
                 call = attempt.__enter__()
             except RegcacheError as error:
                 raise _unfound(error, request) from error

@@ -84,7 +84,8 @@ class Selector(Front):
         clock = source.clock if clock is None else clock
         super().__init__(source.slot, clock)
         self.service: str = source.service
-        self._source = source
+        #: Where its snapshots come from, for adapters that follow all nodes of the service.
+        self.source: Source = source
         self._clock = clock
         self._limit = limit if limit is None or isinstance(limit, TokenBucket) else TokenBucket(limit, clock=clock)
         self._budget = RetryBudget(clock=clock) if budget is None else budget
@@ -205,12 +206,12 @@ class Selector(Front):
 
     def _slow(self, timeout: Optional[float], key: object) -> Peer:
         self._admit()
-        self._source.get(timeout)
+        self.source.get(timeout)
         return self._attend().pick(key, self._clock())
 
     async def _slow_async(self, timeout: Optional[float], key: object) -> Peer:
         self._admit()
-        await self._source.get_async(timeout)
+        await self.source.get_async(timeout)
         return self._attend().pick(key, self._clock())
 
     def _other(self, peer: Peer, tried: "Sequence[Peer]", key: object) -> Peer:
@@ -289,7 +290,7 @@ class Selector(Front):
         if self._current is None or self._arrangement.size <= AT_ONCE:
             self._look(now)
         elif self._outdated(now):
-            if self._promised == -math.inf and self._source.soon(self._refreshed):
+            if self._promised == -math.inf and self.source.soon(self._refreshed):
                 self._promised = now + OVERDUE
                 self._set_alarm(self._promised)
             elif now >= self._promised:
@@ -297,7 +298,7 @@ class Selector(Front):
 
     def _outdated(self, now: float) -> bool:
         """Did something change: the snapshot, the guard's doubts, what was learned, or what depends on the time?"""
-        snapshot, _, doubt = self._source.view()
+        snapshot, _, doubt = self.source.view()
         arranged = self._arrangement
         return self._changed or snapshot is not arranged.snapshot or doubt != self._doubt or now >= arranged.due
 
@@ -305,7 +306,7 @@ class Selector(Front):
         """Arrange everything anew if something changed."""
         if self._closed or not self._outdated(now):
             return
-        snapshot, _, doubt = self._source.view()
+        snapshot, _, doubt = self.source.view()
         picker: Optional[Picker] = None
         failure: Optional[Exception] = None
         try:
@@ -336,7 +337,7 @@ class Selector(Front):
         self._budget._renew()
         if self._limit is not None:
             self._limit._renew()
-        super().__init__(self._source.slot, self._clock)
+        super().__init__(self.source.slot, self._clock)
         if not self._closed:
             self._arrangement.events = []
             self._arrangement.leave_behind(_seed())

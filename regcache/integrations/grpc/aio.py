@@ -88,7 +88,7 @@ class Channel(base.Channel):
         self._closing: Closing[Any] = Closing(_close)
         self._closing.loop = self._loop
         self.links: Links[Any] = Links(self.rules.selector, self._open, self._closing, grace, self._later)
-        self.rules.selector._source.listen(self._hear)
+        self.rules.selector.source.listen(self._hear)
         #: The methods by the names that they have in the channel that leads nowhere.
         self._methods: Dict[str, Method] = {}
         self._known: Dict[Method, str] = {}
@@ -163,7 +163,7 @@ class Channel(base.Channel):
     def get_state(self, try_to_connect: bool = False) -> Any:
         if self._closed:
             return grpc.ChannelConnectivity.SHUTDOWN
-        snapshot = self.rules.selector._source.view()[0]
+        snapshot = self.rules.selector.source.view()[0]
         if snapshot is None:
             if try_to_connect and (self._asking is None or self._asking.done()):
                 self._asking = self._loop.create_task(self._ask())
@@ -186,7 +186,7 @@ class Channel(base.Channel):
 
     async def _ask(self) -> None:
         with suppress(RegcacheError):
-            await self.rules.selector._source.get_async(None)
+            await self.rules.selector.source.get_async(None)
 
     def _hear(self) -> None:
         """There is another snapshot; on a thread of the cache."""

@@ -91,7 +91,7 @@ class Channel(grpc.Channel):
         #: Those who want to know whether there are nodes, and what they were told last.
         self._subscribed: "List[Tuple[Callable[[Any], object], List[Any]]]" = []
         self.links: Links[Any] = Links(self.rules.selector, self._open, _close, grace, self._later)
-        self.rules.selector._source.listen(self._tell)
+        self.rules.selector.source.listen(self._tell)
 
     def unary_unary(
         self,
@@ -165,14 +165,14 @@ class Channel(grpc.Channel):
     def _state(self) -> Any:
         if self._closed:
             return grpc.ChannelConnectivity.SHUTDOWN
-        snapshot = self.rules.selector._source.view()[0]
+        snapshot = self.rules.selector.source.view()[0]
         if snapshot is None:
             return grpc.ChannelConnectivity.IDLE
         return READY if len(snapshot) else grpc.ChannelConnectivity.TRANSIENT_FAILURE
 
     def _ask(self) -> None:
         with suppress(RegcacheError):
-            self.rules.selector._source.get(None)
+            self.rules.selector.source.get(None)
         self._tell()
 
     def _tell(self) -> None:
