@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any, Dict, List
 from urllib.parse import quote
@@ -31,6 +30,12 @@ def known(agent: Agent) -> Dict[str, Any]:
     return services
 
 
+def heeding() -> None:
+    """In a shell's background SIGINT is ignored, below nohup SIGHUP, and a command inherits that."""
+    for one in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(one, signal.SIG_DFL)
+
+
 class Running:
     """A command that goes on until it is stopped; killed at the end of the test."""
 
@@ -42,8 +47,7 @@ class Running:
             stderr=subprocess.PIPE,
             text=True,
             env=environment(**settings),
-            # Where these tests run in the background of a shell, SIGINT is ignored, and the command would inherit that.
-            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+            preexec_fn=heeding,
         )
 
     def __enter__(self) -> "Running":
