@@ -73,10 +73,11 @@ class FaultyServer:
                 connection.close()
                 return
             self.connections += 1
-            self._open.append(connection)
+            # Without those that are over: tests look whether anything is left.
+            self._open = [one for one in self._open if one.fileno() >= 0] + [connection]
             thread = threading.Thread(target=self._serve, args=(connection,), daemon=True)
             thread.start()
-            self._threads.append(thread)
+            self._threads[1:] = [one for one in self._threads[1:] if one.is_alive()] + [thread]
 
     def _serve(self, connection: socket.socket) -> None:
         with connection:

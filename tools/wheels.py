@@ -31,6 +31,9 @@ SOURCES = (".c", ".h", ".pyx", ".pxd", ".pxi")
 #: The shared libraries that a wheel may ask for, as the policies of manylinux have them, without zlib.
 LIBRARIES = ("libc.so", "libpthread.so", "libdl.so", "libm.so", "ld-linux")
 IMPORTS = 21
+#: What the tests need, and what they use if it can be had.
+NEEDED = ("coverage", "hypothesis", "pytest>=8", "pytest-benchmark", "python-consul2>=0.1.5")
+ADAPTED = ("aiohttp", "grpcio", "grpcio-health-checking", "httpx", "requests", "trustme")
 VERSION = """
 import sys, sysconfig
 print(sys.version.split()[0], "free-threaded" if sysconfig.get_config_var("Py_GIL_DISABLED") else "")
@@ -164,11 +167,13 @@ def test(user: Path, folder: Path, which: List[str]) -> str:
     shutil.copytree(
         WORK / "checkout/tests", place / "tests", ignore=shutil.ignore_patterns("__pycache__", "house", "fuzz")
     )
-    shutil.copytree(
-        WORK / "checkout/tools", place / "tools", ignore=shutil.ignore_patterns("__pycache__")
-    )  # the training
-    extra = ["coverage", "hypothesis", "pytest>=8", "pytest-benchmark", "python-consul2>=0.1.5"]
-    run(user, "-m", "pip", "--disable-pip-version-check", "-q", "install", "--prefer-binary", *extra, cwd=folder)
+    for more in ("examples", "tools"):  # of the tools, the training
+        shutil.copytree(WORK / "checkout" / more, place / more, ignore=shutil.ignore_patterns("__pycache__"))
+    pip = [user, "-m", "pip", "--disable-pip-version-check", "-q", "install", "--prefer-binary"]
+    run(*pip, *NEEDED, cwd=folder)
+    for package in ADAPTED:
+        # Where there is no wheel of it for this interpreter its tests are skipped.
+        subprocess.run([*pip, "--only-binary", package, package], cwd=folder, stderr=subprocess.DEVNULL)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     where = run(user, "-c", "import regcache; print(regcache.__file__)", cwd=place, environment=environment)
     if not Path(where.strip()).is_relative_to(folder / "user"):

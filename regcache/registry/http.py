@@ -193,6 +193,9 @@ def make_pool(url: str, *, verify: Union[bool, str] = True, cert: Optional[Certi
         raise ValueError(
             f"a registry's URL looks like http://host:port, https://host:port or unix:///path, not {url!r}"
         )
+    if any(character <= " " or character == "\x7f" for character in parts.hostname):
+        # Some versions of urllib3 notice this only when they ask, and then it looks like the server's fault.
+        raise ValueError(f"a registry's URL has no spaces or control characters in its host: {url!r}")
     host, port, prefix = parts.hostname, port_of(parts), parts.path.rstrip("/")
     if parts.scheme == "http":
         return _Pool(host, port, maxsize=KEPT), prefix

@@ -9,6 +9,7 @@ import itertools
 import logging
 import os
 import socket
+import sys
 import tracemalloc
 from typing import Any, Dict, List, Optional, Type
 
@@ -196,7 +197,8 @@ def test_a_thousand_rounds_of_faults_leave_nothing(caplog: pytest.LogCaptureFixt
     tracemalloc.start()
     try:
         with Moody() as server:
-            memory = rounds(100)
+            # Before CPython 3.11 a function that was called 1,024 times gets a cache of its own.
+            memory = rounds(100 if sys.version_info >= (3, 11) else 1_100)
             before = eventually(lambda: descriptors(server))
             # A leak of the smallest object in each round would be 15 KB.
             assert rounds(900) - memory < 10_000

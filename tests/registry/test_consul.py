@@ -411,7 +411,7 @@ def test_the_wait_of_a_blocking_query_comes_on_top_of_the_deadline() -> None:
 @pytest.mark.parametrize(
     "url",
     ["", "127.0.0.1:8500", "ftp://127.0.0.1", "http://", "unix://relative", "unix://", "http://h:1?dc=x", "http://h:1#x",
-     "http://h:99999"],
+     "http://h:99999", "http://a b:8500", "http://a\x7f:8500"],
 )  # fmt: skip
 def test_urls_that_cannot_be_used(url: str) -> None:
     with pytest.raises(ValueError):
