@@ -34,6 +34,7 @@ CALLS = {
     "get": 1000,
     "select, round_robin": 1000,
     "select, random": 1000,
+    "select, p2c": 1000,
 }
 
 
@@ -70,6 +71,7 @@ def prepared(cache: Cache) -> Dict[str, Callable[[], Any]]:
         "get": lambda: cache.get(service),
         "select, round_robin": cache.selector(service, strategy="round_robin").select,
         "select, random": cache.selector(service, strategy="random").select,
+        "select, p2c": cache.selector(service, strategy="p2c").select,
     }
 
 
