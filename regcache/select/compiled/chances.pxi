@@ -135,7 +135,7 @@ cdef PyObject *two_quick_few(Picker self, int64_t now) noexcept:
     cdef PyObject *node
     if not rc_lots_ready(&(<TwoChoices>self).choices.lots):
         return two_quick(self, now)
-    node = self.nodes[rc_idler_even(&(<TwoChoices>self).choices, False)]
+    node = rc_idler_even(&(<TwoChoices>self).choices, False)
     Py_INCREF(<object>node)
     return node
 
@@ -144,7 +144,7 @@ cdef PyObject *two_quick_many(Picker self, int64_t now) noexcept:
     cdef PyObject *node
     if not rc_lots_ready(&(<TwoChoices>self).choices.lots):
         return two_quick(self, now)
-    node = self.nodes[rc_idler_even(&(<TwoChoices>self).choices, True)]
+    node = rc_idler_even(&(<TwoChoices>self).choices, True)
     Py_INCREF(<object>node)
     return node
 
@@ -172,7 +172,8 @@ cdef class PeakEwma(TwoChoices):
         cdef int64_t seen
         cdef rc_cell *cell
         if RC_AHEAD and self.count > RC_MANY:
-            rc_choices_fetch(&self.choices, rc_two_read(&self.choices.lots.next), rc_two_read(&self.choices.lots.later))
+            rc_choices_fetch(self.choices.cells, self.choices.nodes, rc_two_read(&self.choices.lots.next),
+                             rc_two_read(&self.choices.lots.later))
         if self.cost(second, now) < self.cost(first, now):
             first = two.second
             second = two.first

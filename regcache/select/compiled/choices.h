@@ -15,14 +15,14 @@ typedef struct {
 } rc_choices;
 
 /* For the picks ahead. */
-RC_INLINE void rc_choices_fetch(const rc_choices *choices, rc_two next, rc_two later)
+RC_INLINE void rc_choices_fetch(rc_cell *const *cells, PyObject *const *nodes, rc_two next, rc_two later)
 {
-    rc_fetch(choices->cells[next.first]);
-    rc_fetch(choices->cells[next.second]);
-    rc_fetch(choices->nodes[next.first]);
-    rc_fetch(&choices->cells[later.first]);
-    rc_fetch(&choices->cells[later.second]);
-    rc_fetch(&choices->nodes[later.first]);
+    rc_fetch(cells[next.first]);
+    rc_fetch(cells[next.second]);
+    rc_fetch(nodes[next.first]);
+    rc_fetch(&cells[later.first]);
+    rc_fetch(&cells[later.second]);
+    rc_fetch(&nodes[later.first]);
 }
 
 static uint32_t rc_idler(rc_choices *choices)
@@ -31,7 +31,8 @@ static uint32_t rc_idler(rc_choices *choices)
     const double *weights = choices->weights;
     rc_two two = rc_lots_next_two(lots);
     int64_t busy, other;
-    if (RC_AHEAD && lots->count > RC_MANY) rc_choices_fetch(choices, rc_two_read(&lots->next), rc_two_read(&lots->later));
+    if (RC_AHEAD && lots->count > RC_MANY)
+        rc_choices_fetch(choices->cells, choices->nodes, rc_two_read(&lots->next), rc_two_read(&lots->later));
     busy = rc_count_read(&choices->cells[two.first]->busy);
     other = rc_count_read(&choices->cells[two.second]->busy);
     /* A tie is the first's: which of them is first, is chance. */
@@ -39,20 +40,25 @@ static uint32_t rc_idler(rc_choices *choices)
     return (double)other * weights[two.first] < (double)busy * weights[two.second] ? two.second : two.first;
 }
 
-/* The same with the GIL, for at least two that weigh the same, and if `rc_lots_ready`. many: as a constant. */
-RC_INLINE uint32_t rc_idler_even(rc_choices *choices, int many)
+/* The node, with the GIL, of at least two that weigh the same, and if `rc_lots_ready`. many: as a constant. */
+RC_INLINE PyObject *rc_idler_even(rc_choices *choices, int many)
 {
     rc_lots *lots = &choices->lots;
-    rc_two two = rc_two_read(&lots->next), next = rc_two_read(&lots->later), later = rc_lots_two_even(lots);
-    rc_two_set(&lots->next, next);
-    rc_two_set(&lots->later, later);
-    if (many) rc_choices_fetch(choices, next, later);
+    rc_cell *const *cells = choices->cells;
+    PyObject *const *nodes = choices->nodes;
+    rc_two two = rc_two_read(&lots->next), next, later;
+    PyObject *node = nodes[two.first];
     /* To be guessed, and not waited for. */
-    if (__builtin_expect(rc_count_read(&choices->cells[two.second]->busy) < rc_count_read(&choices->cells[two.first]->busy), 0)) {
+    if (__builtin_expect(rc_count_read(&cells[two.second]->busy) < rc_count_read(&cells[two.first]->busy), 0)) {
         __asm__ volatile("");
-        return two.second;
+        node = nodes[two.second];
     }
-    return two.first;
+    next = rc_two_read(&lots->later);
+    rc_two_set(&lots->next, next);
+    later = rc_lots_two_even(lots);
+    rc_two_set(&lots->later, later);
+    if (many) rc_choices_fetch(cells, nodes, next, later);
+    return node;
 }
 
 #endif

@@ -59,9 +59,9 @@ cdef extern from "choices.h" nogil:
         rc_cell **cells
         PyObject **nodes
         double *weights
-    void rc_choices_fetch(const rc_choices *choices, rc_two next, rc_two later)
+    void rc_choices_fetch(rc_cell **cells, PyObject **nodes, rc_two next, rc_two later)
     uint32_t rc_idler(rc_choices *choices)
-    uint32_t rc_idler_even(rc_choices *choices, int many)
+    PyObject *rc_idler_even(rc_choices *choices, int many)
 
 cdef extern from "exact.h" nogil:
     int64_t rc_exact_now()
