@@ -173,7 +173,7 @@ def test(user: Path, folder: Path, which: List[str]) -> str:
     run(*pip, *NEEDED, cwd=folder)
     for package in ADAPTED:
         # Where there is no wheel of it for this interpreter its tests are skipped.
-        subprocess.run([*pip, "--only-binary", package, package], cwd=folder, stderr=subprocess.DEVNULL)
+        subprocess.run([*pip, "--only-binary", ":all:", package], cwd=folder, stderr=subprocess.DEVNULL)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     where = run(user, "-c", "import regcache; print(regcache.__file__)", cwd=place, environment=environment)
     if not Path(where.strip()).is_relative_to(folder / "user"):
