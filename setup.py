@@ -93,7 +93,7 @@ class Library:
     def __init__(self, name: str) -> None:
         module, self.lib = LIBRARIES[name]
         self.include_dirs: List[str] = []
-        self.library_dirs: List[str] = []
+        self.link_dirs: List[str] = []
         self.link_args: List[str] = []
         variable = f"REGCACHE_{name.upper()}_PREFIX"
         prefix = os.environ.get(variable)
@@ -104,9 +104,9 @@ class Library:
                 header = include / f"{name}.h"
                 raise stop(f"{variable} is {prefix}, but there is no {header}; unset it and install {packages}.")
             self.include_dirs = [str(include)]
-            self.library_dirs = [str(path) for path in (Path(prefix, "lib64"), Path(prefix, "lib")) if path.is_dir()]
+            self.link_dirs = [str(path) for path in (Path(prefix, "lib64"), Path(prefix, "lib")) if path.is_dir()]
             # Static libraries are not looked for at run time: no path of this machine in what it builds.
-            shared = [path for path in self.library_dirs if any(Path(path).glob(f"lib{self.lib}.[sd]*"))]
+            shared = [path for path in self.link_dirs if any(Path(path).glob(f"lib{self.lib}.[sd]*"))]
             if os.name == "posix":
                 self.link_args = [f"-Wl,-rpath,{path}" for path in shared]
         else:
@@ -122,7 +122,7 @@ class Library:
             if word.startswith("-I"):
                 self.include_dirs.append(word[2:])
             elif word.startswith("-L"):
-                self.library_dirs.append(word[2:])
+                self.link_dirs.append(word[2:])
 
 
 class BuildExt(build_ext):
@@ -156,7 +156,7 @@ class BuildExt(build_ext):
             link: List[str] = []
             if library is not None:
                 include_dirs = [*library.include_dirs, *include_dirs]
-                link = [f"-L{path}" for path in library.library_dirs] + [f"-l{library.lib}"]
+                link = [f"-L{path}" for path in library.link_dirs] + [f"-l{library.lib}"]
             includes = [f"-I{path}" for path in include_dirs]
             for command in (
                 [*self.compiler.compiler_so, *includes, "-c", source, "-o", made],
@@ -212,7 +212,7 @@ class BuildExt(build_ext):
             if ext.name == CODEC:
                 for library in libraries.values():
                     ext.include_dirs += library.include_dirs
-                    ext.library_dirs += library.library_dirs
+                    ext.library_dirs += library.link_dirs
                     ext.libraries.append(library.lib)
                     ext.extra_link_args += library.link_args
             ext.depends = [*ext.depends, *self._stamp(ext)]
