@@ -196,6 +196,25 @@ def import_time(user: Path, folder: Path, what: str) -> str:
     return f"{middle:.1f} ({low:.1f} to {high:.1f})"
 
 
+def row(python: str, sdist: Path, libraries: Path, tests: str) -> List[str]:
+    """A wheel for this interpreter, built and tried; what the table says of it."""
+    version = run(python, "-c", VERSION).strip()
+    folder = WORK / version.replace(" ", "-")
+    folder.mkdir()
+    say(f"Python {version}: wheel")
+    wheel = build(python, sdist, libraries, folder)
+    check(wheel, libraries, folder)
+    say(f"Python {version}: installation")
+    user = install(python, wheel, folder)
+    cells = [version, wheel.name.split("-", 2)[2][:-4], f"{wheel.stat().st_size / 1000:.0f}"]
+    cells += [import_time(user, folder, "regcache"), import_time(user, folder, "urllib3")]
+    if tests != "none":
+        say(f"Python {version}: tests")
+        cells.append(test(user, folder, tests.split()))
+    shutil.copy2(wheel, WORK)
+    return cells
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("python", nargs="*", default=[sys.executable], help="interpreters (default: this one)")
@@ -224,23 +243,16 @@ def main() -> None:
     print(f"{sdist.name}: {sdist.stat().st_size / 1000:.0f} kB\n")
     print("Python | wheel | kB | `import regcache`, ms (quartiles) | `import urllib3` alone, ms (quartiles) | tests")
     print("---|---|---:|---:|---:|---", flush=True)
+    failed = []
     for python in asked.python:
-        version = run(python, "-c", VERSION).strip()
-        folder = WORK / version.replace(" ", "-")
-        folder.mkdir()
-        say(f"Python {version}: wheel")
-        wheel = build(python, sdist, libraries, folder)
-        check(wheel, libraries, folder)
-        say(f"Python {version}: installation")
-        user = install(python, wheel, folder)
-        row = [version, wheel.name.split("-", 2)[2][:-4], f"{wheel.stat().st_size / 1000:.0f}"]
-        row += [import_time(user, folder, "regcache"), import_time(user, folder, "urllib3")]
-        if asked.tests != "none":
-            say(f"Python {version}: tests")
-            row.append(test(user, folder, asked.tests.split()))
-        shutil.copy2(wheel, WORK)
-        print(" | ".join(row), flush=True)
+        try:
+            print(" | ".join(row(python, sdist, libraries, asked.tests)), flush=True)
+        except SystemExit as error:  # The other interpreters are tried all the same.
+            failed.append(python)
+            print(error, file=sys.stderr, flush=True)
     print(f"\nload average {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs")
+    if failed:
+        raise SystemExit(f"failed: {', '.join(failed)}")
 
 
 if __name__ == "__main__":
