@@ -1,4 +1,4 @@
-"""Builds the compiled rooms: each ``.pyx`` under codec/compiled, cache/compiled and select is one extension module.
+"""Builds the compiled rooms: each ``.pyx`` in a folder named ``compiled`` is one extension module.
 
 The metadata is in pyproject.toml. Environment variables of a build:
 
@@ -51,8 +51,9 @@ NEEDS = {
         "zlib1g-dev (Debian, Ubuntu), zlib-devel (Fedora) or zlib (macOS: brew install zlib)",
     ),
     "zstd": (
-        "#include <zstd.h>\nint regcache_probe(void) { return ZSTD_versionNumber() < 10400; }\n",
-        "zstd.h and the library libzstd",
+        "#include <zstd.h>\n#if ZSTD_VERSION_NUMBER < 10400\n#error it is older than 1.4.0\n#endif\n"
+        "int regcache_probe(void) { return (int)ZSTD_versionNumber(); }\n",
+        "zstd.h and the library libzstd, 1.4.0 or later",
         "libzstd-dev (Debian, Ubuntu), libzstd-devel (Fedora) or zstd (macOS: brew install zstd)",
     ),
 }
@@ -107,8 +108,7 @@ class Library:
             self.link_dirs = [str(path) for path in (Path(prefix, "lib64"), Path(prefix, "lib")) if path.is_dir()]
             # Static libraries are not looked for at run time: no path of this machine in what it builds.
             shared = [path for path in self.link_dirs if any(Path(path).glob(f"lib{self.lib}.[sd]*"))]
-            if os.name == "posix":
-                self.link_args = [f"-Wl,-rpath,{path}" for path in shared]
+            self.link_args = [f"-Wl,-rpath,{path}" for path in shared]
         else:
             self._ask_pkg_config(module)
 
@@ -130,6 +130,11 @@ class BuildExt(build_ext):
 
     def build_extensions(self) -> None:
         if self.extensions:
+            if self.compiler.compiler_type != "unix":
+                raise stop(
+                    f"regcache's compiled code needs gcc or clang, not {self.compiler.compiler_type}: "
+                    "set REGCACHE_PURE=1, when it is built and when it runs, for the pure codec."
+                )
             libraries = {name: Library(name) for name in LIBRARIES}
             self._probe(libraries)
             self._cythonize()
@@ -148,8 +153,6 @@ class BuildExt(build_ext):
 
     def _try(self, program: str, library: Optional[Library], include_dirs: List[str]) -> Optional[str]:
         """Compile the program and link it as a module; why that failed, or ``None``."""
-        if self.compiler.compiler_type != "unix":
-            return None  # Without a capture of its output the compiler's own words are the better ones.
         with tempfile.TemporaryDirectory() as folder:
             source, made, module = (str(Path(folder, name)) for name in ("probe.c", "probe.o", "probe.so"))
             Path(source).write_text(program)
@@ -207,7 +210,7 @@ class BuildExt(build_ext):
             ext.extra_compile_args += compile_args
             ext.extra_link_args += link_args
             ext.define_macros += macros
-            if ext.name == SELECT and os.name == "posix":
+            if ext.name == SELECT:
                 ext.libraries.append("m")  # exp()
             if ext.name == CODEC:
                 for library in libraries.values():
@@ -222,8 +225,6 @@ class BuildExt(build_ext):
         if switch("REGCACHE_COVERAGE"):
             # Python 3.13's own monitoring does not tell coverage of Cython's lines.
             macros += [("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1"), ("CYTHON_USE_SYS_MONITORING", "0")]
-        if self.compiler.compiler_type == "msvc":
-            return ["/O2", "/std:c11"], [], macros
         compile_args = ["-O3", "-std=c11", "-fvisibility=hidden", "-Wall", "-Wextra"]
         # What Cython's C is full of, and what is harmless.
         compile_args += ["-Wno-unused-parameter", "-Wno-missing-field-initializers", "-Wno-cast-function-type"]

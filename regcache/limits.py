@@ -1,4 +1,7 @@
-"""How much a registry may make us hold. Every limit has a default and the reason for it."""
+"""How much a registry may make a decode hold; every limit has a default and the reason for it.
+
+How many calls a selector makes is another matter: ``select/budget.py``.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,8 @@ class Limits:
 
     A limit on the whole body (``body_bytes``, ``nodes``, ``nesting``, ``decompressed_bytes``) raises
     :class:`~regcache.LimitExceeded` and yields no snapshot. A limit on a part (``string_bytes``, ``tags``,
-    ``tag_bytes``, ``record_bytes``, ``ratio``) costs that part alone and is listed in the snapshot's warnings.
+    ``tag_bytes``, ``record_bytes``, ``ratio``) costs that part alone (a string outside ``Meta`` and the tags: its
+    entry) and is listed in the snapshot's warnings.
     """
 
     #: A whole body. 10,000 nodes of 10 KB are 100 MB; more than twice that is not a list of peers.

@@ -8,12 +8,23 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
 
 if TYPE_CHECKING:
     from .codec import Node
 
-__all__ = ["DecodeWarning", "Endpoint", "Record", "Service", "Stats", "Value", "Weights", "join_target"]
+__all__ = [
+    "DecodeWarning",
+    "Endpoint",
+    "Record",
+    "Service",
+    "Stats",
+    "Value",
+    "Weights",
+    "checked_weights",
+    "join_target",
+    "same_deep",
+]
 
 
 def join_target(address: str, port: int) -> str:
@@ -31,6 +42,22 @@ def join_target(address: str, port: int) -> str:
         except ValueError:
             return address
     return f"{address}:{port}"
+
+
+def same_deep(a: object, b: object) -> bool:
+    """Are two nested tuples equal? ``==`` alone recurses, and records may be nested as deep as ``Limits.nesting``."""
+    todo = [(a, b)]
+    while todo:
+        a, b = todo.pop()
+        if a is b:
+            continue
+        if isinstance(a, tuple) and isinstance(b, tuple):
+            if len(a) != len(b):
+                return False
+            todo.extend(zip(a, b))
+        elif a != b:
+            return False
+    return True
 
 
 class Value(NamedTuple):
@@ -59,6 +86,10 @@ class Value(NamedTuple):
                         todo.append((child, made))
                 out["values"] = below
         return root
+
+    def __hash__(self) -> int:
+        # Not of the fields: hashing nested tuples recurses, which a thread with a small stack does not survive.
+        return hash((self.name, self.type, None if self.values is None else len(self.values)))
 
 
 class Endpoint(NamedTuple):
@@ -106,6 +137,15 @@ class Weights(NamedTuple):
 
     passing: int = 1
     warning: int = 1
+
+
+def checked_weights(weights: Iterable[int]) -> Weights:
+    """Two ints, as :class:`Weights`; :class:`TypeError` where they are something else."""
+    made = Weights(*weights)
+    for weight in made:
+        if isinstance(weight, bool) or not isinstance(weight, int):
+            raise TypeError(f"Node: weights must be ints, not {type(weight).__name__}")
+    return made
 
 
 class Service(NamedTuple):

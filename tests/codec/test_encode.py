@@ -15,7 +15,7 @@ import pytest
 from regcache import Limits
 from regcache.codec import dictionaries, encode_compact, encode_tags
 from regcache.model import Endpoint, Record, Service, Value
-from tests import build, oracle, plain, recorded
+from tests import oracle, plain, recorded
 
 #: The categories of lines whose tags are not broken on purpose.
 WRITABLE = ("real", "random", "strings", "long", "order", "json-deep", "json-endpoint", "json-metadata")
@@ -275,9 +275,3 @@ def test_the_training_can_be_run_again(tmp_path: Path) -> None:
         assert hashlib.sha256(output.read_bytes()).hexdigest() in done.stdout
     assert made[0].read_bytes() == made[1].read_bytes()
     assert made[0].read_bytes()[:4] == b"\x37\xa4\x30\xec"  # RFC 8878, section 5
-
-
-def test_golden_tags_are_still_written_readably(codec: Any) -> None:
-    """Whatever the version of zstd: what is written today is read by what was released, and the other way round."""
-    record = codec.decode_tags([build.compact(["1", {"a": "b"}, [["e", ["r", "t", [["f"]]]], None]], "1")], strict=True)
-    assert record == Record("1", True, {"a": "b"}, (Endpoint("e", Value("r", "t", (Value("f"),))), None))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import zlib
 from typing import Any, Dict, List, NamedTuple, Optional
@@ -359,6 +360,30 @@ def test_a_truncated_body_stays_truncated(codec: Any) -> None:
     assert plain.outcome(lambda: decoder.finish()) == found
 
 
+def test_whatever_else_interrupts_a_decode_ends_it(codec: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nodes may be lost: there is no snapshot of what is left, in which they would count as removed."""
+    entries = [build.entry(name, tags=(build.tag("t", {"id": name}),)) for name in "ab"]
+    before = codec.decode(build.body(*entries))
+    late = build.body(*(build.entry(name, tags=(build.tag("t", {"id": name, "x": "1"}),)) for name in "ab"))
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    decoder = codec.Decoder(previous=before)
+    with monkeypatch.context() as patch:
+        if codec.name == "compiled":
+            # What compares the node with the one before, and may be interrupted there.
+            patch.setattr("regcache.codec.compiled.codec.same_deep", interrupted)
+            late = build.body(*(build.entry(n, tags=(f"t={json.dumps({'id': n})}",)) for n in "ab"))
+        else:
+            patch.setattr("regcache.codec.pure.decoder.same_node", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            decoder.feed(late)
+    for call in (decoder.finish, lambda: decoder.feed(b"]")):
+        with pytest.raises(KeyboardInterrupt):
+            call()
+
+
 def test_a_decoder_finishes_once(codec: Any) -> None:
     decoder = codec.Decoder()
     decoder.feed(b"[]")
@@ -370,7 +395,7 @@ def test_a_decoder_finishes_once(codec: Any) -> None:
 
 
 def test_two_threads_may_not_feed_one_decoder(codec: Any) -> None:
-    """One of them is refused; nothing is lost. White space is fed, so that either order is a valid body."""
+    """One of them is refused. White space is fed, so that either order is a valid body."""
     entries = recorded.body("health_b").data.strip()[1:-1]
     body = b"[" + b",".join([entries] * (10 if codec.name == "compiled" else 1)) + b"]"
     refusals: List[BaseException] = []

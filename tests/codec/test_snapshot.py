@@ -5,8 +5,11 @@ from __future__ import annotations
 import copy
 import gc
 import json
+import os
 import pickle
 import re
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -20,6 +23,28 @@ from tests import build, plain, recorded
 from tests.together import together
 
 SAME = build.tag("t", {"zone": "eu"})
+
+
+def dumped(tree: Any) -> str:
+    """JSON of any depth."""
+    text, todo = "", [tree]
+    while todo:
+        one = todo.pop()
+        if isinstance(one, str) and one.startswith("\0"):
+            text += one[1:]
+        elif isinstance(one, dict):
+            todo.append("\0}")
+            for at, (key, value) in reversed(list(enumerate(one.items()))):
+                todo += [value, f"\0{',' if at else ''}{json.dumps(key)}:"]
+            todo.append("\0{")
+        elif isinstance(one, list):
+            todo.append("\0]")
+            for at, value in reversed(list(enumerate(one))):
+                todo += [value, "\0," if at else "\0"]
+            todo.append("\0[")
+        else:
+            text += json.dumps(one)
+    return text
 
 
 def three() -> List[Dict[str, Any]]:
@@ -108,6 +133,52 @@ def test_the_same_content_in_another_tag_is_no_change(codec: Any) -> None:
     after = codec.decode(build.body(build.entry(tags=("v=1", 't={"k":"v"}'))), previous=before)
     assert plain.node(after[0]) == plain.node(before[0])
     assert after[0] is before[0] and after.changed == ()
+
+
+def deep(levels: int) -> Any:
+    value: Any = {"name": "leaf", "type": "string"}
+    for _ in range(levels):
+        value = {"name": "n", "type": "t", "values": [value]}
+    return {"name": "e", "request": value}
+
+
+@pytest.mark.parametrize("levels", [100, 3000])
+def test_a_deep_record_in_another_tag_is_no_change_either(codec: Any, levels: int) -> None:
+    """However deep: a service writes its own tags, and the other nodes' changes have to come through."""
+    text = dumped(deep(levels))
+    tags = [build.packed("e", text.encode()), build.packed("e", (text + " ").encode())]
+    entries = [[build.entry("a", tags=(tag,)), build.entry("b", port=port)] for tag, port in zip(tags, (80, 81))]
+    before = codec.decode(build.body(*entries[0]))
+    after = codec.decode(build.body(*entries[1]), previous=before)
+    assert not before.warnings and after[0] is before[0] and [node.id for node in after.changed] == ["b"]
+    other = build.packed("e", text.replace("leaf", "life").encode())
+    after = codec.decode(build.body(build.entry("a", tags=(other,))), previous=before)
+    assert [node.id for node in after.changed] == ["a"] and after[0] != before[0]
+
+
+def test_a_deep_endpoint_can_be_hashed_on_a_small_stack(codec: Any) -> None:
+    """A thread of musl's has 128 KiB; the hash of nested tuples would go down as deep as they are."""
+    code = f"""
+import threading, regcache
+from tests import build
+from tests.codec.test_snapshot import deep, dumped
+from regcache.codec import {codec.name} as codec
+snapshot = codec.decode(build.body(build.entry("a", tags=(build.packed("e", dumped(deep(3000)).encode()),))))
+(endpoint,) = snapshot[0].endpoints
+threading.stack_size(256 * 1024)
+said = []
+thread = threading.Thread(target=lambda: said.append(hash(endpoint)))
+thread.start(); thread.join()
+assert said == [hash(endpoint)]
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+
+
+def test_equal_values_hash_alike() -> None:
+    one, two = (Value("r", "t", (Value("f", "string"),)) for _ in range(2))
+    assert one == two and hash(one) == hash(two)
+    assert len({one, two, Value("r", "t"), Value("r", "t", ())}) == 3
 
 
 def test_duplicates_are_matched_in_order(codec: Any) -> None:
@@ -367,6 +438,16 @@ def test_a_node_can_be_made_by_hand(codec: Any) -> None:
     )  # fmt: skip
     assert by_hand == node and hash(by_hand) == hash(node)
     assert plain.node(by_hand) == plain.node(node)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"port": 1.5}, {"port": True}, {"port": "80"}, {"tags": "prod"}, {"tags": [1]}, {"weights": (1.5, 2)},
+     {"weights": ("x", "y")}, {"weights": (True, 1)}, {"weights": (1, 2, 3)}, {"endpoints": ["e"]}, {"name": 1}],
+)  # fmt: skip
+def test_a_node_by_hand_of_other_types_is_refused(codec: Any, wrong: Dict[str, Any]) -> None:
+    with pytest.raises(TypeError):
+        codec.Node("a", **wrong)
 
 
 def test_a_node_by_hand_has_defaults(codec: Any) -> None:

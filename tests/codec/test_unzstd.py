@@ -71,6 +71,17 @@ def test_two_chunks_cut_at_every_byte(codec: Any) -> None:
         assert unpacked(codec, [packed[:i], b"", packed[i:]]) == TEXT[:500] + NOISE[:200], i
 
 
+def test_many_chunks_of_nothing(codec: Any) -> None:
+    packed = zstandard.compress(b"a" * 1000)
+    unzstd = codec.Unzstd()
+    out = unzstd.feed(packed[:10])
+    for _ in range(50):
+        out += unzstd.feed(b"")
+    out += unzstd.feed(packed[10:])
+    unzstd.finish()
+    assert out == b"a" * 1000
+
+
 @pytest.mark.parametrize("wrap", [bytes, bytearray, memoryview], ids=lambda kind: kind.__name__)
 def test_anything_that_holds_bytes_is_taken(codec: Any, wrap: Any) -> None:
     assert unpacked(codec, map(wrap, cut(frame(TEXT), 99))) == TEXT

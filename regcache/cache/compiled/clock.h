@@ -7,18 +7,8 @@
 #define RC_CACHE_CLOCK_H
 
 #include <stdint.h>
-
-#ifdef _WIN32
-
-/* There is none here: the callable is used. */
-#define RC_COARSE 0
-static inline int64_t rc_coarse_now(void) { return 0; }
-
-#else
-
 #include <time.h>
 
-#define RC_COARSE 1
 #if defined(CLOCK_MONOTONIC_COARSE) /* Linux; 5 ns in place of 17 */
 #define RC_CLOCK CLOCK_MONOTONIC_COARSE
 #elif defined(__APPLE__) /* of mach_absolute_time, as time.monotonic; CLOCK_MONOTONIC goes on while the machine sleeps */
@@ -35,8 +25,6 @@ static inline int64_t rc_coarse_now(void)
     clock_gettime(RC_CLOCK, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
-
-#endif
 
 /* Seconds of any clock. Infinity is never; what is no number is always over. */
 static inline int64_t rc_nanoseconds(double seconds)

@@ -11,7 +11,6 @@ cdef extern from "atomic.h" nogil:
     void rc_word_mark(int64_t *word)
 
 cdef extern from "clock.h" nogil:
-    const bint RC_COARSE              # is there such a clock here?
     int64_t rc_coarse_now()
     int64_t rc_nanoseconds(double seconds)
 

@@ -48,7 +48,7 @@ cdef class Slot:
         self.held = [None]
         self.alarm = CLOSED
         self.clock = monotonic if clock is None else clock
-        if RC_COARSE and self.clock is monotonic:
+        if self.clock is monotonic:
             self.clock = None
         self.writing = threading.Lock()
 

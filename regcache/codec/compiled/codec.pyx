@@ -17,8 +17,9 @@ from types import MappingProxyType
 
 from ...errors import DecodeError, LimitExceeded
 from ...limits import Limits
-from ...model import DecodeWarning, Endpoint, Record, Service, Stats, Value, Weights, frozen_endpoint, join_target
-from .. import reasons
+from ...model import DecodeWarning, Endpoint, Record, Service, Stats, Value, Weights
+from ...model import checked_weights, frozen_endpoint, join_target, same_deep
+from .. import dictionaries, reasons
 
 include "records.pxi"
 include "node.pxi"
@@ -47,12 +48,10 @@ def scanner(str name=None):
 
 
 def _begin():
-    cdef bytes dictionary
+    cdef bytes dictionary = dictionaries.load("1")
     seed = os.urandom(16)
     rc_records_init(int.from_bytes(seed[:8], "little"), int.from_bytes(seed[8:], "little"))
     scanner()
-    with open(os.path.join(os.path.dirname(__file__), os.pardir, "dictionaries", "1.zdict"), "rb") as file:
-        dictionary = file.read()
     if rc_compact_init(<const uint8_t *>PyBytes_AS_STRING(dictionary), len(dictionary)) < 0:
         raise ImportError("regcache's dictionary 1.zdict is damaged; please install regcache again")
 

@@ -197,6 +197,7 @@ cdef extern from "decoder.h" nogil:
         size_t others
         size_t tags
         size_t warning_count
+        int replaced
         rc_problem error
     rc_decoder *rc_decoder_new()
     void rc_decoder_free(rc_decoder *d)

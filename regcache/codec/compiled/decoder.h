@@ -103,6 +103,7 @@ typedef struct {
     size_t node_count;             /* in `nodes` */
     rc_buf problems, notes;        /* rc_problem[]; the IDs that they name */
     size_t entries, dropped, others, tags, total_nodes, warning_count;
+    int replaced;                  /* records of a member that came twice are in the table, and no node has them */
     rc_problem error;              /* code 0 = none; the decode is over */
     int done;                      /* the list has ended */
 
@@ -130,6 +131,8 @@ void rc_decoder_taken(rc_decoder *d);
 
 void rc_entry_begin(rc_decoder *d, uint64_t offset);
 int rc_entry_end(rc_decoder *d);
+/* Takes a text of the entry at hand out of the arena. */
+void rc_entry_drop_text(rc_decoder *d, rc_span *span);
 void rc_entry_reset_node(rc_decoder *d);
 void rc_entry_reset_service(rc_decoder *d);
 void rc_entry_reset_tags(rc_decoder *d);

@@ -225,6 +225,9 @@ cdef class Decoder:
                     node = self.unchanged(old, &waiting[i], records, arena, last)
                 self.nodes.append(node)
                 last = node
+        except BaseException as error:
+            self.error = error  # a node may be lost: of this body there is no snapshot any more
+            raise
         finally:
             rc_decoder_taken(self.d)
         return 0
@@ -264,14 +267,15 @@ cdef class Decoder:
         if self.places is None:
             # Another order, or nodes that came or went: find them by name from here on.
             self.places = {}
-            for at in range(len(before)):
+            for at in range(len(before) - 1, -1, -1):
                 node = <Node>before[at]
                 self.places.setdefault((node.node_name, node.id), []).append(at)
             # Guessing on is right as long as no key comes twice.
             self.ordered = len(self.places) == len(before)
         found = self.places.get((text(arena + n.node_name.at, n.node_name.len), text(arena + n.id.at, n.id.len)))
         if found is not None:
-            for at in found:
+            while found:
+                at = found.pop()
                 if not self.used[at]:
                     self.used[at] = 1
                     self.expected = at + 1
@@ -302,8 +306,8 @@ cdef class Decoder:
                 removed = [self.previous.nodes[i] for i in range(len(self.used)) if not self.used[i]]
             snapshot = <Snapshot>Snapshot.__new__(Snapshot)
             snapshot.memo = <Memo>Memo.__new__(Memo)
-            if self.d.dropped or self.d.others:
-                rc_table_sweep(&self.d.table)  # what only those entries used
+            if self.d.dropped or self.d.others or self.d.replaced:
+                rc_table_sweep(&self.d.table)  # what no node has
             stats = Stats(
                 body_bytes=self.d.consumed, entries=self.d.entries, dropped=self.d.dropped, other=self.d.others,
                 tags=self.d.tags, records=rc_table_tags(&self.d.table), decoded=self.d.workshop.decoded,

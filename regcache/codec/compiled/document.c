@@ -228,7 +228,6 @@ value:
             member = RC_M_SKIP;
         }
         if (depth == room) {
-            more.len = 0;
             rc_buf wider = {NULL, 0, 0};
             if (rc_buf_reserve(&wider, room * 4) < 0) goto no_memory;
             memcpy(wider.data, frames, depth * 2);

@@ -34,19 +34,30 @@ int rc_decoder_enter(rc_decoder *d)
 
 void rc_decoder_leave(rc_decoder *d) { __atomic_store_n(&d->busy, 0, __ATOMIC_RELEASE); }
 
+/* Takes n bytes out of the arena; the texts of the entry at hand that stand behind them move up. */
+static void cut(rc_decoder *d, size_t at, size_t n)
+{
+    memmove(d->arena.data + at, d->arena.data + at + n, d->arena.len - at - n);
+    d->arena.len -= n;
+    rc_span *spans[] = {&d->node.id,           &d->node.name,      &d->node.address, &d->node.node_name,
+                        &d->node.node_address, &d->node.datacenter};
+    for (size_t i = 0; i < sizeof spans / sizeof *spans; i++)
+        if (spans[i]->len && spans[i]->at > at) spans[i]->at -= n;
+}
+
+void rc_entry_drop_text(rc_decoder *d, rc_span *span)
+{
+    size_t n = span->len;
+    if (n == 0) return;
+    span->len = 0;
+    cut(d, span->at, n);
+}
+
 void rc_decoder_taken(rc_decoder *d)
 {
     /* what the entry at hand has so far moves to the front */
-    size_t held = d->arena.len - d->arena_base;
-    if (d->arena_base) {
-        memmove(d->arena.data, d->arena.data + d->arena_base, held);
-        rc_span *spans[] = {&d->node.id,           &d->node.name,      &d->node.address, &d->node.node_name,
-                            &d->node.node_address, &d->node.datacenter};
-        for (size_t i = 0; i < sizeof spans / sizeof *spans; i++)
-            if (spans[i]->len) spans[i]->at -= d->arena_base;
-        d->arena.len = held;
-        d->arena_base = 0;
-    }
+    if (d->arena_base) cut(d, 0, d->arena_base);
+    d->arena_base = 0;
     if (d->records_base) {
         size_t done = d->records_base * sizeof(rc_record *);
         memmove(d->records.data, d->records.data + done, d->records.len - done);
@@ -100,6 +111,8 @@ int rc_entry_warn(rc_decoder *d, int code, int place, uint64_t offset)
 
 void rc_entry_reset_tags(rc_decoder *d)
 {
+    if (d->records.len > d->records_base * sizeof(rc_record *) || d->node.version != NULL || d->node.compact != NULL)
+        d->replaced = 1;
     d->records.len = d->records_base * sizeof(rc_record *);
     d->node.version = d->node.compact = NULL;
     d->node.version_found = 0;
@@ -111,10 +124,11 @@ void rc_entry_reset_tags(rc_decoder *d)
 void rc_entry_reset_service(rc_decoder *d)
 {
     rc_entry_reset_tags(d);
+    if (d->node.meta != NULL) d->replaced = 1;
     d->node.meta = NULL;
-    memset(&d->node.id, 0, sizeof d->node.id);
-    memset(&d->node.name, 0, sizeof d->node.name);
-    memset(&d->node.address, 0, sizeof d->node.address);
+    rc_entry_drop_text(d, &d->node.id);
+    rc_entry_drop_text(d, &d->node.name);
+    rc_entry_drop_text(d, &d->node.address);
     d->node.port = 0;
     d->node.passing = d->node.warning = 1;
     d->have_service = 0;
@@ -122,10 +136,11 @@ void rc_entry_reset_service(rc_decoder *d)
 
 void rc_entry_reset_node(rc_decoder *d)
 {
+    if (d->node.node_meta != NULL) d->replaced = 1;
     d->node.node_meta = NULL;
-    memset(&d->node.node_name, 0, sizeof d->node.node_name);
-    memset(&d->node.node_address, 0, sizeof d->node.node_address);
-    memset(&d->node.datacenter, 0, sizeof d->node.datacenter);
+    rc_entry_drop_text(d, &d->node.node_name);
+    rc_entry_drop_text(d, &d->node.node_address);
+    rc_entry_drop_text(d, &d->node.datacenter);
     d->have_node = 0;
 }
 
@@ -139,6 +154,7 @@ void rc_entry_begin(rc_decoder *d, uint64_t offset)
     d->first.code = d->failed.code = RC_OK;
     d->check = 0;
     d->maintenance = d->critical = d->warning = d->any_critical = 0;
+    memset(&d->node, 0, sizeof d->node); /* an entry that was dropped may have left something */
     rc_entry_reset_service(d);
     rc_entry_reset_node(d);
 }
@@ -319,6 +335,7 @@ void rc_entry_tags_end(rc_decoder *d)
 int rc_entry_map_end(rc_decoder *d)
 {
     rc_record **slot = d->map_place == RC_P_META ? &d->node.meta : &d->node.node_meta;
+    if (*slot != NULL) d->replaced = 1;
     *slot = NULL;
     if (d->map_code != RC_OK) return rc_entry_warn(d, d->map_code, d->map_place, d->map_offset);
     if (d->map.len == 0) return RC_OK;

@@ -64,7 +64,7 @@ cdef class Node:
     cdef void *_node_meta
     cdef object __weakref__
 
-    def __init__(self, str id not None, str address not None="", int64_t port=0, *, metadata=None,
+    def __init__(self, str id not None, str address not None="", port=0, *, metadata=None,
                  str version not None="", endpoints=(), str status not None="passing", bint critical=False,
                  str name not None="", str node_name not None="", str datacenter not None="", tags=(),
                  meta=None, node_meta=None, weights=Weights()):
@@ -72,7 +72,11 @@ cdef class Node:
             raise TypeError("a Node is immutable")
         if status not in _STATUS:
             raise ValueError(f"Node: status must be one of {', '.join(_STATUS)}, not {status!r}")
-        endpoints, tags, weights = tuple(endpoints), tuple(tags), Weights(*weights)
+        if isinstance(port, bool) or not isinstance(port, int):
+            raise TypeError(f"Node: port must be an int, not {type(port).__name__}")
+        if isinstance(tags, str):
+            raise TypeError("Node: tags must be an iterable of str, not str")
+        endpoints, tags, weights = tuple(endpoints), tuple(tags), checked_weights(weights)
         for endpoint in endpoints:
             if endpoint is not None and not isinstance(endpoint, Endpoint):
                 raise TypeError("Node: endpoints must be Endpoints")
@@ -211,9 +215,13 @@ cdef class Node:
         if not isinstance(other, Node):
             return NotImplemented
         a, b = self, <Node>other
-        if a.id != b.id or a.port != b.port or a.address != b.address or a.version != b.version:
+        if (a.id != b.id or a.port != b.port or a.address != b.address or a.version != b.version
+                or a._status != b._status or a.critical != b.critical or a.name != b.name
+                or a.node_name != b.node_name or a.datacenter != b.datacenter or a._passing != b._passing
+                or a._warning != b._warning):
             return False
-        return a._state() == b._state()
+        return (a.tags == b.tags and a.metadata == b.metadata and a.meta == b.meta and a.node_meta == b.node_meta
+                and same_deep(a.endpoints, b.endpoints))
 
     def __hash__(self):
         return hash((self.node_name, self.id, self.address, self.port))

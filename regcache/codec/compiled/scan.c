@@ -210,8 +210,8 @@ static int open_list(rc_decoder *d, int role, int member, uint64_t at)
 
 static int keep(rc_decoder *d, rc_span *span, const uint8_t *text, size_t n, uint64_t at)
 {
+    rc_entry_drop_text(d, span); /* of a member that comes twice the later counts */
     if (d->over) {
-        span->len = 0;
         rc_entry_fail(d, RC_LIMIT_STRING, d->member, at);
         return RC_OK;
     }

@@ -4,7 +4,7 @@
 
 #include "memory.h"
 
-#if !defined(RC_PORTABLE) && (defined(__SSE2__) || defined(_M_X64))
+#if !defined(RC_PORTABLE) && defined(__SSE2__)
 #define RC_SSE2 1
 #include <emmintrin.h>
 #elif !defined(RC_PORTABLE) && defined(__aarch64__)

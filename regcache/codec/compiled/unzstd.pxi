@@ -45,6 +45,8 @@ cdef class Unzstd:
             raise self.error
         PyObject_GetBuffer(chunk, &view, PyBUF_SIMPLE)
         try:
+            if view.len == 0:
+                return b""  # zstd calls it an error to be called again and again with nothing
             while True:
                 rc = rc_unzstd_step(self.u, <const uint8_t *>view.buf + at, <size_t>view.len - at, &used, out,
                                     sizeof(out), &made)

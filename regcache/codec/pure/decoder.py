@@ -66,7 +66,7 @@ class Decoder:
         reusable = previous is not None and previous._limits == limits
         self._records = Records(limits, previous._records if reusable and previous is not None else None)
         self._lock = Lock()
-        self._failed: Optional[DecodeError] = None
+        self._failed: Optional[BaseException] = None
         self._finished = False
         # The bytes not yet used, how many they are, and how many there must be for the next try.
         self._pending: List[bytes] = []
@@ -107,19 +107,19 @@ class Decoder:
         Raises :class:`~regcache.errors.DecodeError` where they cannot be part of a list of entries, and the same
         error again at every later call.
         """
+        view = memoryview(chunk)
+        if not view.c_contiguous:
+            raise BufferError("the chunk is not contiguous")
+        view = view.cast("B")
         self._begin()
         try:
-            view = memoryview(chunk)
-            if not view.c_contiguous:
-                raise BufferError("the chunk is not contiguous")
-            view = view.cast("B")
             room = self._limits.body_bytes - self._offset
             for start in range(0, min(len(view), room), STEP):
                 self._take(bytes(view[start : min(start + STEP, room)]))
             if len(view) > room:
                 self._run(True)
                 self._fail(reasons.LIMIT_BODY, self._limits.body_bytes, "")
-        except DecodeError as error:
+        except BaseException as error:  # a node may be lost: of this body there is no snapshot any more
             self._give_up(error)
             raise
         finally:
@@ -137,7 +137,7 @@ class Decoder:
                 self._fail(reasons.TRUNCATED, self._offset, path)
             self._finished = True
             return self._snapshot(index, taken)
-        except DecodeError as error:
+        except BaseException as error:
             self._give_up(error)
             raise
         finally:
@@ -146,14 +146,14 @@ class Decoder:
     def _begin(self) -> None:
         if not self._lock.acquire(blocking=False):
             raise RuntimeError("another thread is using this decoder")
-        error: Optional[Exception] = self._failed
+        error: Optional[BaseException] = self._failed
         if error is None and self._finished:
             error = RuntimeError("this decoder has finished")
         if error is not None:
             self._lock.release()
             raise error
 
-    def _give_up(self, error: DecodeError) -> None:
+    def _give_up(self, error: BaseException) -> None:
         self._failed = error
         self._pending, self._held, self._nodes, self._old = [], 0, [], {}
         self._previous = None
@@ -390,10 +390,8 @@ class Decoder:
         removed: List[Node] = []
         if self._previous is not None:
             # What is left of the old nodes, in their order.
-            for node in self._previous.nodes:
-                left = self._old.get((node.node_name, node.id))
-                if left and any(node is other for other in left):
-                    removed.append(node)
+            left = {id(node) for nodes in self._old.values() for node in nodes}
+            removed = [node for node in self._previous.nodes if id(node) in left]
         service = self._service
         if service is None:
             service = nodes[0].name if nodes else ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from ipaddress import IPv4Address
 from threading import Lock
 from types import MappingProxyType
 from typing import (
@@ -23,7 +22,7 @@ from typing import (
 )
 
 from ...limits import Limits
-from ...model import DecodeWarning, Endpoint, Service, Stats, Weights
+from ...model import DecodeWarning, Endpoint, Service, Stats, Weights, checked_weights, join_target, same_deep
 from .records import EMPTY, MadeRecord, merge
 
 __all__ = ["Node", "Snapshot", "finish_snapshot", "make_node", "same_node"]
@@ -141,7 +140,7 @@ class Node(_Frozen):
         _set(self, "tags", tags)
         _set(self, "meta", _view(meta))
         _set(self, "node_meta", _view(node_meta))
-        _set(self, "weights", Weights(*weights))
+        _set(self, "weights", checked_weights(weights))
 
     @property
     def metadata(self) -> Mapping[str, str]:
@@ -162,12 +161,7 @@ class Node(_Frozen):
     @property
     def target(self) -> str:
         """``address:port``, an IPv6 address in brackets; a host name without a port stands alone, as in go-plugins."""
-        address = self.address
-        if ":" in address and not (address.startswith("[") and address.endswith("]")):
-            address = f"[{address}]"
-        if self.port == 0 and not _is_ipv4(address):
-            return address
-        return f"{address}:{self.port}"
+        return join_target(self.address, self.port)
 
     def to_dict(self) -> Dict[str, Any]:
         """go-micro's JSON members: id, address, port, metadata."""
@@ -245,34 +239,7 @@ def same_node(a: Node, b: Node) -> bool:
         return True
     if a.metadata != b.metadata:
         return False
-    try:
-        return a.endpoints == b.endpoints
-    except RecursionError:
-        return _same_deep(a.endpoints, b.endpoints)
-
-
-def _same_deep(a: Any, b: Any) -> bool:
-    """Equality of nested tuples at any depth."""
-    todo = [(a, b)]
-    while todo:
-        a, b = todo.pop()
-        if a is b:
-            continue
-        if isinstance(a, tuple) and isinstance(b, tuple):
-            if len(a) != len(b):
-                return False
-            todo.extend(zip(a, b))
-        elif a != b:
-            return False
-    return True
-
-
-def _is_ipv4(address: str) -> bool:
-    try:
-        IPv4Address(address)
-    except ValueError:
-        return False
-    return True
+    return same_deep(a.endpoints, b.endpoints)
 
 
 def _view(mapping: Optional[Mapping[str, str]]) -> Mapping[str, str]:

@@ -4,9 +4,6 @@
 
 #include "clock.h"
 
-#ifdef _WIN32
-static inline int64_t rc_exact_now(void) { return 0; } /* the callable is used, see clock.h */
-#else
 #ifdef __APPLE__
 #define RC_EXACT CLOCK_UPTIME_RAW
 #else
@@ -19,6 +16,5 @@ static inline int64_t rc_exact_now(void)
     clock_gettime(RC_EXACT, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
-#endif
 
 #endif

@@ -28,14 +28,14 @@ cdef class Front:
     def __cinit__(self, *_, **__):
         self.held = [None]
         self.alarm = INT64_MAX
-        self.clock = None if RC_COARSE else monotonic
+        self.clock = None
 
     def __init__(self, Slot slot=None, clock=None):
         if clock is not None and not callable(clock):
             raise TypeError(f"a clock is called and returns seconds; {clock!r} cannot be called")
         self.slot = slot
         self.clock = monotonic if clock is None else clock
-        if RC_COARSE and self.clock is monotonic:
+        if self.clock is monotonic:
             self.clock = None
 
     def _peer(self, timeout=None, key=None):

@@ -19,7 +19,7 @@ from libc.stdint cimport INT64_MAX, int64_t, uint32_t, uint64_t
 import os
 from time import monotonic
 
-from regcache.cache.compiled.slot cimport RC_COARSE, Slot, rc_coarse_now, rc_nanoseconds, rc_word_mark, rc_word_read, \
+from regcache.cache.compiled.slot cimport Slot, rc_coarse_now, rc_nanoseconds, rc_word_mark, rc_word_read, \
     rc_word_set
 
 from ..pure.schedule import whole
