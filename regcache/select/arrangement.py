@@ -110,9 +110,12 @@ class Arrangement:
 
     def hear(self, peer: Peer, bits: int, now: float) -> bool:
         """The outcome of a call that may change something. Does it?"""
-        # The call may be older than the last refresh: its node is another object now, or was away in between.
+        # The call may be older than the last refresh, and its node another object now; one that is counted anew since
+        # (it was away, or there was a reset or a fork) is not judged by what was counted before.
         known = self._pool.get(peer.node)
-        why = None if known is None else self._health.hear(known, bits, now)
+        if known is None or known._pulse is not peer._pulse:
+            return False
+        why = self._health.hear(known, bits, now)
         if why is None:
             return False
         node = f"{peer.node.id!r} ({peer.node.target})"
@@ -144,6 +147,9 @@ class Arrangement:
             return self._pick(self._kept, doubt, now)
         except BaseException:
             self._nothing()
+            if self._kept is not None:
+                # Time may give back what is missing: ejections end.
+                self.due = self._health.alarm(self._kept.peers, now)
             raise
 
     def _renew(self, snapshot: "Optional[Snapshot]", now: float) -> None:

@@ -136,7 +136,8 @@ class Attempt:
         return self.__exit__(kind, exc, trace)
 
     def _explain(self, error: Exception) -> None:
-        """No node was found: the failure of the attempt before belongs to the story."""
+        """No node was found: there is no further attempt, and the failure of the one before belongs to the story."""
+        self.again = False
         if error.__cause__ is None:
             error.__cause__ = self._attempts.error
 

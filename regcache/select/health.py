@@ -203,12 +203,11 @@ class Health:
 
     # -- time ----------------------------------------------------------------------------------------------------
 
-    def settle(self, peers: "Sequence[Peer]", now: float) -> List["Peer"]:
-        """What time alone changes. Returns the nodes whose ejection is over: from now on they are probed."""
+    def settle(self, peers: "Sequence[Peer]", now: float) -> None:
+        """What time alone changes: nodes whose ejection is over are probed from now on."""
         feedback = self.feedback
         if feedback is None:
-            return []
-        probed = []
+            return
         if self._ejections:
             for peer in peers:
                 ejection = self._ejections.get(key_of(peer))
@@ -216,12 +215,10 @@ class Health:
                     continue
                 if peer.state == "ejected" and now >= ejection.until:
                     peer._set(state="probing")
-                    probed.append(peer)
                 elif peer.state == "up" and not self._bad_times(ejection, now):
                     del self._ejections[key_of(peer)]
         if self._new:
             self._new = {key: since for key, since in self._new.items() if now - since < feedback.slow_start}
-        return probed
 
     def alarm(self, peers: "Sequence[Peer]", now: float) -> float:
         """When time alone changes something next; infinity: never."""

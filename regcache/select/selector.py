@@ -36,7 +36,7 @@ __all__ = ["Selector"]
 #: What a selector learns unless it is told otherwise.
 FEEDBACK = Feedback()
 #: With more nodes than this no caller arranges them while there is a picker: that would take more than a millisecond or
-#: two (of 10,000 nodes: two, and with "hash" a quarter of a second; docs/selector.md).
+#: two (docs/selector.md).
 AT_ONCE = 100
 #: Seconds after which a caller arranges them all the same, if nobody else did.
 OVERDUE = 1.0
@@ -232,8 +232,8 @@ class Selector(Front):
             wait = self._limit.take()
             if wait:
                 raise Throttled(
-                    f"the limit of {self._limit.rate:g} calls of {self.service!r} a second is reached; "
-                    f"the next may be made in {wait:.3g} s",
+                    f"the limit of {self._limit.rate:g} call{'' if self._limit.rate == 1 else 's'} of {self.service!r} "
+                    f"a second is reached; the next may be made in {wait:.3g} s",
                     wait,
                 )
 
@@ -249,9 +249,12 @@ class Selector(Front):
                 events, self._arrangement.events = self._arrangement.events, []
                 self._lock.release()
             self._tell(events)
-        picker, failure = self._current, self._failure
+        picker = self._current
         if picker is None:
-            raise self._gone() if failure is None else _again(failure)
+            with self._lock:  # the two belong together
+                picker, failure = self._current, self._failure
+            if picker is None:
+                raise self._gone() if failure is None else _again(failure)
         return picker
 
     def _gone(self) -> Unavailable:
@@ -337,7 +340,6 @@ class Selector(Front):
         self._budget._renew()
         if self._limit is not None:
             self._limit._renew()
-        super().__init__(self.source.slot, self._clock)
         if not self._closed:
             self._arrangement.events = []
             self._arrangement.leave_behind(_seed())

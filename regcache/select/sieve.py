@@ -76,8 +76,9 @@ class Sieve:
 
 
 def none_available(service: str, peers: "Sequence[Peer]") -> NoneAvailable:
-    """None of these may be used, because of what their checks say."""
-    counts = Counter(peer.node.status for peer in peers)
+    """None of these may be used, because of what their checks say, or because they are ejected."""
+    counts = Counter("ejected" if peer.state == "ejected" else peer.node.status for peer in peers)
     states = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
-    many = f"the {len(peers)} nodes" if len(peers) != 1 else "the 1 node"
-    return NoneAvailable(f"none of {many} of {service!r} may be used: {states}")
+    of = f"none of the {len(peers)} nodes of" if len(peers) != 1 else "the 1 node of"
+    may = "may not" if len(peers) == 1 else "may"
+    return NoneAvailable(f"{of} {service!r} {may} be used: {states}")

@@ -32,7 +32,8 @@ class Strategy(Protocol):
         """Get ready for these peers (at least one); what is returned is called with the key of each ``select()`` (None
         where there is none), and returns one of them. It is called from any thread, also from several at once.
 
-        Called for each new snapshot, and when a peer was ejected or came back; by one thread at a time, while older
+        Called for each new snapshot, and whenever which peers get calls, or their weights, have changed (ejections,
+        probes, slow start, panic); by one thread at a time, while older
         picks may still be running. What it raises is raised by ``select()``.
         """
 

@@ -315,27 +315,52 @@ def test_nothing_was_found(twin: Any, how: str) -> None:
         call.__exit__(None, None, None)
 
 
-@HOW
-def test_the_gate_is_first(twin: Any, how: str) -> None:
-    front = selector(twin)
-    seen: List[int] = []
-    run(twin, front, how, lambda call: seen.append(2), gate=lambda: seen.append(1))
-    assert seen == [1, 2]
-
-    def shut() -> None:
-        raise Boom
-
-    with pytest.raises(Boom):
-        run(twin, front, how, lambda call: seen.append(3), gate=shut)
-    assert seen == [1, 2] and front.pool.in_flight == 0
-    assert [one.failures for one in front.peers] == [0, 0], "the node had no part in it"
-
-
 def test_one_that_was_forgotten(twin: Any) -> None:
     front = selector(twin)
     twin.Call(front).__enter__()
     gc.collect()
     assert front.pool.in_flight == 0
+
+
+@pytest.mark.parametrize("threshold", range(1, 60))
+def test_one_that_the_collector_finds_while_its_node_is_counted(twin: Any, threshold: int) -> None:
+    """It ends in the middle of whatever the thread is doing."""
+    front = selector(twin)
+    before = gc.get_threshold()
+    gc.collect()
+    gc.disable()
+    try:
+        forgotten: List[Any] = [twin.Call(front)]
+        forgotten[0].__enter__()
+        forgotten.append(forgotten)
+        del forgotten
+        gc.set_threshold(threshold)
+        gc.enable()
+        for turn in range(50):
+            for peer in front.peers:
+                peer._record(True, 0.1, float(turn))
+    finally:
+        gc.set_threshold(*before)
+        gc.enable()
+    gc.collect()
+    assert front.pool.in_flight == 0
+
+
+def test_choosing_by_somebodys_own_strategy_is_no_latency(twin: Any) -> None:
+    front = selector(twin)
+
+    class Slow:
+        def prepare(self, peers: Any) -> Any:
+            def pick(key: object) -> Any:
+                front.clock.now += 1.0
+                return peers[0]
+
+            return pick
+
+    front._set_picker(twin.own_picker(Slow(), front.peers))
+    with twin.Call(front):
+        front.clock.now += 0.25
+    assert front.peers[0].latency == pytest.approx(0.25)
 
 
 def test_the_peer_outlives_its_pool(twin: Any) -> None:

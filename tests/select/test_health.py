@@ -46,6 +46,30 @@ def test_five_failures_in_a_row_eject_a_node() -> None:
     ]
 
 
+def test_the_end_of_an_ejection_is_noticed_also_where_nobody_is_left() -> None:
+    selector, source, _ = made(1, feedback=Feedback(panic=0.0))
+    picks(selector, 1)
+    fail(selector, 1)
+    with pytest.raises(NoneAvailable, match="the 1 node of 'greeter' may not be used: 1 ejected"):
+        selector.select()
+    source.clock.advance(29.0)
+    with pytest.raises(NoneAvailable):
+        selector.select()
+    source.clock.advance(1.5)
+    assert picks(selector, 2) == [1, 1]
+
+
+def test_a_call_from_before_a_reset_ejects_nobody() -> None:
+    selector, _, told = made(10)
+    old = selector.call()
+    old.__enter__()
+    for _ in range(4):
+        selector.mark(old.node, error=OSError())
+    selector.reset()
+    old.__exit__(OSError, OSError(), None)
+    assert not selector.status().ejected and not told.events
+
+
 def test_half_of_twenty_calls_eject_a_node() -> None:
     selector, source, told = made(10)
     picks(selector, 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import sys
 from collections import Counter
 from typing import Any, List
@@ -37,6 +38,58 @@ def test_the_twins_pick_alike(twins: Any) -> None:
                 # Never 3 s apart to the last bit, which one of them counts in nanoseconds.
                 said.append([picks(picker, 1, f"key-{i}", now=i / 6.5) for i in range(500)])
             assert all(one == said[0] for one in said), (name, weights)
+
+
+def test_a_node_that_is_listed_twice(twin: Any) -> None:
+    """It has one count for two places, so that nobody may be below the bound: then the key's owner it is."""
+    one, other = nodes(2)
+    for listed in ([one, one], [one, other, one]):
+        pool = twin.Pool()
+        few = pool.renew(listed)
+        picker = twin.make_picker("hash", few)
+        for _ in range(3):
+            for peer in few:
+                peer._begin()
+            assert {picker.pick(f"key-{i}").node for i in range(200)} <= set(listed)
+
+
+def test_hash_after_every_change_is_as_if_it_were_new(twin: Any) -> None:
+    """The ring of the picker before serves other weights, and fewer nodes; what is picked does not depend on it."""
+    draw = random.Random(7)
+    pool = twin.Pool()
+    everybody = nodes(40)
+    before: Any = None
+    listed = everybody
+    for step in range(60):
+        if step % 5 == 0:
+            listed = draw.sample(everybody, draw.choice([40, 39, 30, 21, 12]))
+        few = pool.renew(listed)
+        weights = [draw.choice([0.0, 0.1, 1.0, 1.0, 1.0, 2.0]) for _ in few]
+        weights[draw.randrange(len(weights))] = 1.0
+        for peer in draw.sample(few, 3):
+            peer._begin()
+        before = twin.make_picker("hash", few, weights, before=before)
+        fresh = twin.make_picker("hash", few, weights)
+        for i in range(50):
+            key = f"{step}-{i}"
+            assert before.pick(key) is fresh.pick(key)
+            tried = few[:5]
+            assert before._other(key, tried) is fresh._other(key, tried)
+
+
+def test_one_peer_alone_is_not_idle_for_those_that_come(twins: Any) -> None:
+    for twin in twins:
+        one, other = nodes(2)
+        pool = twin.Pool()
+        alone = pool.renew([one])
+        picker = twin.make_picker("peak_ewma", alone)
+        for _ in range(50):
+            picker.pick(None, 100.0)
+        alone[0]._record(True, 5.0, 100.0)
+        both = pool.renew([one, other])
+        both[1]._record(True, 0.01, 100.0)
+        picker = twin.make_picker("peak_ewma", both)
+        assert [picker.pick(None, 100.5).node for _ in range(4)] == [other] * 4, twin
 
 
 def test_a_seed_says_what_comes(twin: Any) -> None:

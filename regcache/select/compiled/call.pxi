@@ -18,7 +18,6 @@ cdef class Call:
         front: the selector.
         timeout: seconds, at least 0; None: no limit.
         key: for the strategy "hash".
-        gate: called first, without arguments; what it raises is raised, and nothing has begun.
 
     Raises:
         ValueError: a timeout below 0, or not a number.
@@ -26,17 +25,16 @@ cdef class Call:
 
     cdef Front front
     cdef Peer found
-    cdef object key, gate, ignored, why, said
+    cdef object key, ignored, why, said
     cdef int64_t begun        # nanoseconds
     cdef int64_t heard        # nanoseconds; INT64_MAX: the answer has not begun
     cdef int64_t deadline     # INT64_MAX: none
     cdef int64_t state        # claimed in one step: a call that two threads enter is entered by one
 
-    def __cinit__(self, Front front not None, timeout=None, key=None, gate=None):
+    def __cinit__(self, Front front not None, timeout=None, key=None):
         cdef double seconds
         self.front = front
         self.key = key
-        self.gate = gate
         self.heard = INT64_MAX
         self.deadline = INT64_MAX
         if timeout is not None:
@@ -103,7 +101,7 @@ cdef class Call:
         if picker is None:
             enter(self, self.front._slow(self.remaining, self.key), exact(self.front))
         else:
-            enter(self, <Peer>(<Picker>picker).seats[(<Picker>picker).choose(self.key, now)].peer, now)
+            enter_one_of(self, <Picker>picker, now)
         return self
 
     def __aenter__(self):
@@ -114,7 +112,7 @@ cdef class Call:
         picker = ready(self.front, now)
         if picker is None:
             return enter_later(self)
-        enter(self, <Peer>(<Picker>picker).seats[(<Picker>picker).choose(self.key, now)].peer, now)
+        enter_one_of(self, <Picker>picker, now)
         return Done(self)
 
     def __exit__(self, kind, exc, trace):
@@ -155,16 +153,20 @@ cdef int enter_once(Call call) except -1:
     # LEFT until a node was found.
     if rc_count_read(&call.state) != NEW or not rc_count_swap(&call.state, &seen, LEFT):
         raise RuntimeError("a call is for one use: ask the selector for another")
-    if call.gate is not None:
-        call.gate()
     return 0
+
+
+cdef int enter_one_of(Call call, Picker picker, int64_t now) except -1:
+    cdef Py_ssize_t place = picker.choose(call.key, now)
+    # What may take long (somebody's own strategy) is no latency of the node.
+    return enter(call, <Peer>picker.seats[place].peer, now if picker.quick != NULL else exact(call.front))
 
 
 cdef int enter(Call call, object peer, int64_t now) except -1:
     call.found = <Peer?>peer
     rc_pulse_begin(&call.found.pulse.c)
     call.begun = now
-    rc_count_set(&call.state, ENTERED)
+    rc_word_set(&call.state, ENTERED)  # who sees it sees the peer, too
     return 0
 
 

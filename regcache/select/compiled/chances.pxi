@@ -206,52 +206,103 @@ cdef PyObject *ewma_quick(Picker self, int64_t now) noexcept:
     return node
 
 
+# A place on a ring: whose it is among the peers, and how many of its points count.
+cdef struct Spot:
+    uint32_t place
+    uint32_t counts
+
+
 @cython.final
 @cython.no_gc_clear
 cdef class Hash(Picker):
     """The owner of the key on a ring; the next one where it has too much in flight. See :class:`Ring` of the twin."""
 
-    cdef Ring ring
+    cdef Ring ring            # may be that of the picker before
+    cdef dict known           # of each pulse, where it is on the ring; never changed
+    cdef Spot *spots          # owned; of each place on the ring
+    cdef size_t size          # of the ring, in places
 
     def __cinit__(self, peers, weights, before, uint64_t seed):
         cdef double total = 0.0, weight
-        cdef uint32_t i
+        cdef uint32_t i, there
+        cdef list counts
         if weights is None:
             weights = [1.0] * self.count
         for weight in weights:
             total += weight
-        self.ring = Ring([(<Peer>peer).node for peer in self.held], weights)
+        counts = counting(weights)
+        self.find(before)
+        self.size = self.ring.c.count // RC_POINTS
+        self.spots = <Spot *>array(self.size, sizeof(Spot))
         for i in range(self.count):
+            there = i
+            if <size_t>len(self.known) == self.size:
+                there = self.known[(<Peer>self.held[i]).pulse]
+            self.spots[there].place = i
+            self.spots[there].counts = counts[i]
             # How many calls of all calls it may have.
             self.seats[i].weight = BOUND * <double>weights[i] / total
 
+    def __dealloc__(self):
+        PyMem_RawFree(self.spots)
+
+    # The ring, and where on it each peer is: those of before, if they have all peers and not twice as many. (A peer
+    # that is listed twice has one pulse for two places: such a ring is nobody's but its own.)
+    cdef int find(self, object before) except -1:
+        cdef dict known
+        cdef Hash old
+        if isinstance(before, Hash):
+            old = before
+            if <size_t>len(old.known) == old.size <= 2 * <size_t>self.count:
+                known = old.known
+                if len({(<Peer>peer).pulse for peer in self.held if (<Peer>peer).pulse in known}) == self.count:
+                    self.ring = old.ring
+                    self.known = known
+                    return 0
+        self.known = {(<Peer>peer).pulse: place for place, peer in enumerate(self.held)}
+        self.ring = Ring([(<Peer>peer).node for peer in self.held])
+        return 0
+
+    # Where the first point that counts is, at `at` or after it.
+    cdef inline size_t point(self, size_t at) noexcept:
+        cdef rc_ring *ring = &self.ring.c
+        cdef uint32_t owner
+        while True:
+            if at >= ring.count:
+                at -= ring.count
+            owner = ring.owners[at]
+            if owner % RC_POINTS < self.spots[owner // RC_POINTS].counts:
+                return at
+            at += 1
+
     cdef Py_ssize_t choose(self, object key, int64_t now) except -1:
         cdef uint64_t hashed = 0
-        cdef rc_ring *ring = &self.ring.c
-        cdef size_t start, step
+        cdef size_t first, at
         cdef uint32_t place
         cdef double calls
         hash_of(key, &hashed)
-        start = rc_ring_find(ring, hashed)
         # With the call that is being placed there is at least one peer below the bound, whatever the shares are.
         calls = <double>(rc_count_read(self.seats[0].pulse.tally) + 1)
-        for step in range(ring.count):
-            if start + step >= ring.count:
-                start -= ring.count
-            place = ring.owners[start + step]
+        first = at = self.point(rc_ring_find(&self.ring.c, hashed))
+        while True:
+            place = self.spots[self.ring.c.owners[at] // RC_POINTS].place
             if <double>rc_count_read(&self.seats[place].pulse.cell.busy) < self.seats[place].weight * calls:
                 return place
-        return ring.owners[start]
+            at = self.point(at + 1)
+            # But other threads count meanwhile, and a peer may be listed twice.
+            if at == first:
+                return self.spots[self.ring.c.owners[first] // RC_POINTS].place
 
     def _other(self, key, tried, now=None):
         """A pick that is none of those tried: the next on the ring."""
         cdef uint64_t hashed = 0
-        cdef rc_ring *ring = &self.ring.c
-        cdef size_t start, step
+        cdef size_t first, at
         hash_of(key, &hashed)
-        start = rc_ring_find(ring, hashed)
-        for step in range(ring.count):
-            peer = self.held[ring.owners[(start + step) % ring.count]]
+        first = at = self.point(rc_ring_find(&self.ring.c, hashed))
+        while True:
+            peer = self.held[self.spots[self.ring.c.owners[at] // RC_POINTS].place]
             if peer not in tried:
                 return peer
-        return None
+            at = self.point(at + 1)
+            if at == first:
+                return None

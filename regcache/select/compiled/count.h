@@ -26,7 +26,7 @@ static inline int64_t rc_count_add(int64_t *word, int64_t more)
 static inline int rc_count_swap(int64_t *word, int64_t *seen, int64_t value)
 {
 #ifdef Py_GIL_DISABLED
-    return __atomic_compare_exchange_n(word, seen, value, 1, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+    return __atomic_compare_exchange_n(word, seen, value, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 #else
     int64_t there = rc_count_read(word);
     if (there != *seen) {

@@ -64,18 +64,6 @@ cdef class Pulse:
         if self.c.cell != NULL:
             rc_cell_give(&self.tally.cells, self.c.cell)
 
-    def _begin(self):
-        """A call begins."""
-        rc_pulse_begin(&self.c)
-
-    def _end(self):
-        """A call is over; the count never falls below 0."""
-        rc_pulse_end(&self.c)
-
-    def _record(self, bint ok, elapsed, double now):
-        """How a call went: see the twin."""
-        return rc_pulse_record(&self.c, ok, -1.0 if elapsed is None else elapsed, rc_nanoseconds(now))
-
 
 @cython.final
 @cython.no_gc_clear  # calls and pickers look at the pulse for as long as they are there

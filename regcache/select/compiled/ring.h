@@ -6,17 +6,17 @@
 
 #include "rng.h"
 
-#define RC_POINTS 64 /* of a peer of full weight */
+#define RC_POINTS 64 /* of a peer; of one of full weight all count */
 
 typedef struct {
     uint64_t point;
     uint64_t name; /* the hash of the peer's name */
-    uint32_t place;
+    uint32_t owner; /* see rc_ring */
 } rc_point;
 
 typedef struct {
     uint64_t *points; /* owned, sorted */
-    uint32_t *owners; /* owned; whose each point is */
+    uint32_t *owners; /* owned; whose each point is, times RC_POINTS, and which of his points */
     size_t count;
 } rc_ring;
 
@@ -41,7 +41,7 @@ static inline int rc_point_order(const void *a, const void *b)
     const rc_point *p = a, *q = b;
     if (p->point != q->point) return p->point < q->point ? -1 : 1;
     if (p->name != q->name) return p->name < q->name ? -1 : 1;
-    return p->place < q->place ? -1 : p->place > q->place;
+    return p->owner < q->owner ? -1 : p->owner > q->owner;
 }
 
 /* The first point at or after `hashed`; `count` where there is none. */

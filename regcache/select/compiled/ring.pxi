@@ -10,7 +10,7 @@ cdef extern from "ring.h" nogil:
     ctypedef struct rc_point:
         uint64_t point
         uint64_t name
-        uint32_t place
+        uint32_t owner
     ctypedef struct rc_ring:
         uint64_t *points
         uint32_t *owners
@@ -67,6 +67,12 @@ def hash_node(node):
     return rc_hash(PyBytes_AS_STRING(name), PyBytes_GET_SIZE(name))
 
 
+def counting(weights):
+    """How many of its points count, of each node: see the twin."""
+    cdef double most = max(weights), weight
+    return [max(1, <int64_t>(RC_POINTS * weight / most + 0.5)) if weight > 0.0 else 0 for weight in weights]
+
+
 @cython.final
 @cython.no_gc
 cdef class Ring:
@@ -74,24 +80,18 @@ cdef class Ring:
 
     cdef rc_ring c
 
-    def __cinit__(self, nodes, weights):
-        cdef double most = max(weights), weight
-        cdef size_t total = 0, at = 0, i
+    def __cinit__(self, nodes):
+        cdef size_t total = <size_t>len(nodes) * RC_POINTS, at = 0, i
         cdef uint64_t turn, name
-        cdef uint32_t place
         cdef rc_point *points
-        cdef list counts = []
-        for weight in weights:
-            counts.append(max(1, <int64_t>(RC_POINTS * weight / most + 0.5)) if weight > 0.0 else 0)
-            total += <size_t>counts[len(counts) - 1]
         points = <rc_point *>array(total, sizeof(rc_point))
         try:
-            for place, node in enumerate(nodes):
+            for node in nodes:
                 name = hash_node(node)
-                for turn in range(<uint64_t>counts[place]):
+                for turn in range(<uint64_t>RC_POINTS):
                     points[at].point = rc_mix(name + (turn + 1) * RC_STEP)
                     points[at].name = name
-                    points[at].place = place
+                    points[at].owner = <uint32_t>at
                     at += 1
             self.c.points = <uint64_t *>array(total, sizeof(uint64_t))
             self.c.owners = <uint32_t *>array(total, sizeof(uint32_t))
@@ -100,7 +100,7 @@ cdef class Ring:
                 qsort(points, total, sizeof(rc_point), rc_point_order)
                 for i in range(total):
                     self.c.points[i] = points[i].point
-                    self.c.owners[i] = points[i].place
+                    self.c.owners[i] = points[i].owner
         finally:
             PyMem_RawFree(points)
 
@@ -111,8 +111,12 @@ cdef class Ring:
     def __len__(self):
         return self.c.count
 
-    def owner(self, key):
+    def owner(self, key, counts):
         """Whose a key is, however busy: a place in the list of nodes."""
         cdef uint64_t hashed = 0
+        cdef size_t at
         hash_of(key, &hashed)
-        return self.c.owners[rc_ring_find(&self.c, hashed) % self.c.count]
+        at = rc_ring_find(&self.c, hashed) % self.c.count
+        while self.c.owners[at] % RC_POINTS >= <uint32_t>counts[self.c.owners[at] // RC_POINTS]:
+            at = (at + 1) % self.c.count
+        return self.c.owners[at] // RC_POINTS

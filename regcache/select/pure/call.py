@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Callable, Optional, Type, Union
+from typing import TYPE_CHECKING, Any, Optional, Type, Union
 
 from .front import Front
 from .peer import Peer
@@ -28,14 +28,13 @@ class Call:
         front: the selector.
         timeout: seconds, at least 0; None: no limit.
         key: for the strategy "hash".
-        gate: called first, without arguments; what it raises is raised, and nothing has begun.
 
     Raises:
         ValueError: a timeout below 0, or not a number.
     """
 
     __slots__ = (
-        "_answered", "_begun", "_deadline", "_front", "_gate", "_ignored", "_key", "_outcome", "_peer", "_state",
+        "_answered", "_begun", "_deadline", "_front", "_ignored", "_key", "_outcome", "_peer", "_state",
         "_why",
     )  # fmt: skip
 
@@ -44,12 +43,10 @@ class Call:
         front: Front,
         timeout: Optional[float] = None,
         key: object = None,
-        gate: Optional[Callable[[], object]] = None,
     ) -> None:
         self._state = _NEW
         self._front = front
         self._key = key
-        self._gate = gate
         self._peer: Optional[Peer] = None
         self._ignored: Any = None
         self._why: Any = None
@@ -120,8 +117,6 @@ class Call:
         if self._state != _NEW:
             raise RuntimeError("a call is for one use: ask the selector for another")
         self._state = _LEFT  # until a node was found
-        if self._gate is not None:
-            self._gate()
 
     def _enter(self, peer: Peer) -> "Call":
         self._peer = peer

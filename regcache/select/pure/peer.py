@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 from typing import TYPE_CHECKING, Dict, Iterable, List, Optional, Tuple
 
@@ -28,15 +29,27 @@ STATES = ("up", "probing", "ejected")
 
 _Key = Tuple[str, str, str, int]
 
+#: Of all counts. The garbage collector may end a forgotten call in the middle of any of them: the same thread takes it
+#: again.
+_lock = threading.RLock()
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.RLock()  # another thread of the parent may have held it
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
 
 class Tally:
     """How many calls are in flight with all peers of a pool together."""
 
-    __slots__ = ("count", "lock")
+    __slots__ = ("count",)
 
     def __init__(self) -> None:
         self.count: int = 0
-        self.lock: threading.Lock = threading.Lock()
 
 
 class Pulse:
@@ -48,7 +61,7 @@ class Pulse:
     """
 
     __slots__ = (
-        "_calls", "_epochs", "_failed", "_failures", "_in_flight", "_latency", "_lock", "_picked", "_rate", "_row",
+        "_calls", "_epochs", "_failed", "_failures", "_in_flight", "_latency", "_picked", "_rate", "_row",
         "_sampled", "_seen", "_state", "_tally",
     )  # fmt: skip
 
@@ -57,7 +70,6 @@ class Pulse:
             raise ValueError("failures and calls are at least 0, rate is from 0.0 to 1.0")
         self._failures, self._rate, self._calls = failures, rate, calls
         self._tally = tally if tally is not None else Tally()
-        self._lock = threading.Lock()
         self._in_flight = 0
         self._row = 0
         self._state = 0
@@ -71,19 +83,16 @@ class Pulse:
 
     def _begin(self) -> None:
         """A call begins."""
-        with self._lock:
+        with _lock:
             self._in_flight += 1
-        with self._tally.lock:
             self._tally.count += 1
 
     def _end(self) -> None:
         """A call is over; the count never falls below 0."""
-        with self._lock:
-            if not self._in_flight:
-                return
-            self._in_flight -= 1
-        with self._tally.lock:
-            self._tally.count -= 1
+        with _lock:
+            if self._in_flight:
+                self._in_flight -= 1
+                self._tally.count -= 1
 
     def _record(self, ok: bool, elapsed: Optional[float], now: float) -> int:
         """How a call went.
@@ -99,7 +108,7 @@ class Pulse:
             the limit, or more), ``FAILING`` (the share of failures in the window), ``PROBE_PASSED`` or
             ``PROBE_FAILED`` (the outcome of a call to a probing peer). Of an ejected peer nothing more is asked.
         """
-        with self._lock:
+        with _lock:
             if elapsed is not None and elapsed >= 0.0:
                 self._sample(ok, elapsed, now)
             epoch = int(now // HALF)
@@ -135,8 +144,16 @@ class Pulse:
             return
         self._latency, self._sampled = elapsed, now
 
+    def _probe(self, now: float, before: float) -> bool:
+        """A call is given to it now, if the last one was not after ``before``: of many callers to one."""
+        with _lock:
+            if self._picked > before:
+                return False
+            self._picked = now
+            return True
+
     def _set_state(self, state: str) -> None:
-        with self._lock:
+        with _lock:
             self._state = STATES.index(state)
             self._row = 0
             self._epochs = [-1, -1]

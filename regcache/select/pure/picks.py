@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any, Callable, Collection, Dict, Iterator, List, Optional, Sequence, Tuple, Type
 
 from .peer import DECAY, Peer, Pulse
-from .ring import Ring, hash_key
+from .ring import POINTS, Ring, counting, hash_key
 from .rng import MASK, Draws, mix, salt
 from .schedule import schedule
 
@@ -231,22 +231,18 @@ class PeakEwma(TwoChoices):
         self._most = 1.0 if weights is None else max(weights)
 
     def _choose(self, key: object, now: Optional[float]) -> int:
-        if len(self._peers) == 1:
-            return 0
         if now is None:
             now = time.monotonic()
-        first, second = self._lots.two()
+        # One alone is noted too: when others come, it is not idle.
+        first, second = self._lots.two() if len(self._peers) > 1 else (0, 0)
         a, b = self._cost(first, now), self._cost(second, now)
         if b < a:
             first, second = second, first
         pulse = self._peers[first]._pulse
         # Looked at without the lock: of many that see an idle peer, the first to take the lock probes it.
         idle = self._peers[second]._pulse
-        if idle._picked <= now - IDLE:
-            with idle._lock:
-                if idle._picked <= now - IDLE:
-                    idle._picked = now
-                    return second
+        if idle._picked <= now - IDLE and idle._probe(now, now - IDLE):
+            return second
         pulse._picked = now
         return first
 
@@ -265,28 +261,45 @@ class PeakEwma(TwoChoices):
 class Hash(Picker):
     """The owner of the key on a ring; the next one where it has too much in flight. See :class:`Ring`."""
 
-    __slots__ = ("_ring", "_shares")
+    __slots__ = ("_counts", "_known", "_places", "_ring", "_shares")
 
     def __init__(self, peers: Sequence[Peer], weights: Optional[Sequence[float]], before: object, seed: int) -> None:
         super().__init__(peers)
         weights = weights if weights is not None else [1.0] * len(peers)
-        self._ring = Ring([peer.node for peer in peers], weights)
+        self._ring, self._known = self._find(before)
+        #: Of each place on the ring: whose it is among the peers, and how many of its points count.
+        self._places = [0] * (len(self._ring) // POINTS)
+        self._counts = [0] * len(self._places)
+        for place, (peer, count) in enumerate(zip(self._peers, counting(weights))):
+            there = self._known[peer._pulse] if len(self._known) == len(self._places) else place
+            self._places[there], self._counts[there] = place, count
         total = 0.0
         for weight in weights:
             total += weight
         self._shares = [BOUND * weight / total for weight in weights]
 
+    def _find(self, before: object) -> Tuple[Ring, Dict[Pulse, int]]:
+        """The ring, and where on it each peer is: those of before, if they have all peers and not twice as many. (A
+        peer that is listed twice has one pulse for two places: such a ring is nobody's but its own.)"""
+        if isinstance(before, Hash) and len(before._known) == len(before._places) <= 2 * len(self._peers):
+            if len({peer._pulse for peer in self._peers if peer._pulse in before._known}) == len(self._peers):
+                return before._ring, before._known
+        known = {peer._pulse: place for place, peer in enumerate(self._peers)}
+        return Ring([peer.node for peer in self._peers]), known
+
+    def _walk(self, key: object) -> Iterator[int]:
+        return map(self._places.__getitem__, self._ring.walk(hash_key(key), self._counts))
+
     def _choose(self, key: object, now: Optional[float]) -> int:
-        hashed = hash_key(key)
         # With the call that is being placed there is at least one peer below the bound, whatever the shares are.
         calls = self._peers[0]._pulse._tally.count + 1
-        for place in self._ring.walk(hashed):
+        for place in self._walk(key):
             if self._peers[place]._pulse._in_flight < self._shares[place] * calls:
                 return place
-        return next(self._ring.walk(hashed))
+        return next(self._walk(key))
 
     def _other(self, key: object, tried: Collection[Peer], now: Optional[float] = None) -> Optional[Peer]:
-        for place in self._ring.walk(hash_key(key)):
+        for place in self._walk(key):
             if self._peers[place] not in tried:
                 return self._peers[place]
         return None

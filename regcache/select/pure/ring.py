@@ -1,4 +1,4 @@
-"""Consistent hashing: a ring of points, of which each peer owns a fixed number.
+"""Consistent hashing: a ring of points of each peer, of which as many count as its weight says.
 
 A key belongs to the owner of the first point at or after its own hash. A peer's points depend on its own name alone,
 so that a peer that goes takes only its own keys along, and one that comes takes only what it then owns: one part in n.
@@ -20,7 +20,7 @@ from .rng import MASK, STEP, mix
 if TYPE_CHECKING:
     from ...codec import Node
 
-__all__ = ["POINTS", "Ring", "hash_key", "hash_node"]
+__all__ = ["POINTS", "Ring", "counting", "hash_key", "hash_node"]
 
 #: Points of a peer of full weight. The share of keys that a peer owns is off by 1/sqrt(64), an eighth, as a rule; the
 #: bound on the load takes off the rest. 12 bytes a point: 10,000 peers take 7.7 MB.
@@ -58,39 +58,48 @@ def hash_node(node: "Node") -> int:
     return _fnv1a(name.encode("utf-8", "surrogatepass"))
 
 
+def counting(weights: Sequence[float]) -> List[int]:
+    """How many of its points count, of each node: of the greatest weight all, of others in relation to it, at least
+    one; of weight 0 none. The weights are at least 0, and one is above."""
+    most = max(weights)
+    return [max(1, int(POINTS * weight / most + 0.5)) if weight > 0 else 0 for weight in weights]
+
+
 class Ring:
     """The points of some nodes, sorted. Immutable.
 
+    A walk passes over the points that do not count. So a ring serves every weight of its nodes, and any part of them:
+    the keys are owned as on a ring of those points alone, since it is always a node's first points that count.
+
     Args:
         nodes: at least one.
-        weights: of each node, at least 0, one at least above 0; a node of the greatest weight has POINTS points, others
-            in relation to it, at least one; of weight 0: none.
     """
 
     __slots__ = ("_owners", "_points")
 
-    def __init__(self, nodes: Sequence["Node"], weights: Sequence[float]) -> None:
-        most = max(weights)
+    def __init__(self, nodes: Sequence["Node"]) -> None:
         points: List[Tuple[int, int, int]] = []
-        for place, (node, weight) in enumerate(zip(nodes, weights)):
+        for place, node in enumerate(nodes):
             name = hash_node(node)
-            count = max(1, int(POINTS * weight / most + 0.5)) if weight > 0 else 0
-            points += [(mix((name + (turn + 1) * STEP) & MASK), name, place) for turn in range(count)]
+            points += [(mix((name + (turn + 1) * STEP) & MASK), name, place * POINTS + turn) for turn in range(POINTS)]
         # Two points at one place are the business of names, not of the order in which nodes are listed.
         points.sort()
         self._points = [point for point, _, _ in points]
-        self._owners = [place for _, _, place in points]
+        #: Whose each point is, times POINTS, and which of his points.
+        self._owners = [owner for _, _, owner in points]
 
     def __len__(self) -> int:
         return len(self._points)
 
-    def walk(self, hashed: int) -> Iterator[int]:
-        """The owners of all points in order, from that of this hash on."""
+    def walk(self, hashed: int, counts: Sequence[int]) -> Iterator[int]:
+        """The owners of the points that count (so many of each node) in order, from that of this hash on."""
         count = len(self._points)
         start = bisect_left(self._points, hashed)
         for step in range(count):
-            yield self._owners[(start + step) % count]
+            place, turn = divmod(self._owners[(start + step) % count], POINTS)
+            if turn < counts[place]:
+                yield place
 
-    def owner(self, key: Union[str, bytes, int]) -> int:
+    def owner(self, key: Union[str, bytes, int], counts: Sequence[int]) -> int:
         """Whose a key is, however busy: a place in the list of nodes."""
-        return next(self.walk(hash_key(key)))
+        return next(self.walk(hash_key(key), counts))
