@@ -49,12 +49,13 @@ class Asking:
     def read(self, load: Load, turn: "Turn[Load]", pending: "Pending") -> Optional[Outcome]:
         """The outcome; ``None``: nothing is new, and it may wait for longer."""
         with pending.answer() as answer:
-            return self._take_in(load, turn, answer)
+            # What was asked without an index, because a connection was lost, may be of another history.
+            return self._take_in(load, turn, answer, load.index if getattr(pending, "blocking", True) else None)
 
     def fetch(self, load: Load, turn: "Turn[Load]") -> Optional[Outcome]:
         """The same, from beginning to end, on a thread that waits."""
         with self.registry.fetch(load.service, **self._how(load, turn)) as answer:
-            return self._take_in(load, turn, answer)
+            return self._take_in(load, turn, answer, load.index)
 
     def failed(self, load: Load, error: BaseException) -> Outcome:
         """The outcome, when one of the others raised."""
@@ -69,15 +70,15 @@ class Asking:
         wait = turn.wait if turn.blocking else None
         return {"index": load.index, "wait": wait, "timeout": self.timeout, "consistency": load.consistency}
 
-    def _take_in(self, load: Load, turn: "Turn[Load]", answer: "Answer") -> Optional[Outcome]:
+    def _take_in(self, load: Load, turn: "Turn[Load]", answer: "Answer", index: Optional[int]) -> Optional[Outcome]:
         taken = self._clock()
-        if load.index is not None and answer.index == load.index:
+        if index is not None and answer.index == index:
             _drain(answer)
             now = self._clock()
             # One that ended early, as those of an agent that shuts down do, is not asked again from here.
             if load.until - now >= SHORTEST and now - load.sent >= 0.9 * turn.wait:
                 return None
-            return load.outcome(now, index=load.index, unchanged=True)
+            return load.outcome(now, index=index, unchanged=True)
         decoder = codec.Decoder(load.service, limits=self._limits, previous=load.previous)
         for chunk in answer.chunks():
             decoder.feed(chunk)

@@ -58,8 +58,9 @@ class Cache:
             there too.
         cold_wait: seconds that a caller without a timeout waits for the first answer about a service.
         idle: a service that nobody asked for in so many seconds is no longer watched; its snapshot is kept.
-        on_event: called with each :class:`~regcache.Event`, on a thread of the cache; with those of its selectors, on
-            the thread on which they happen. It should be quick; what it raises is logged.
+        on_event: called with each :class:`~regcache.Event`, where it happens: mostly on a thread of the cache, of
+            selectors mostly on a caller's. It should be quick; what it raises is logged. One that refers to the cache
+            keeps it alive until :meth:`close`.
         workers: threads that read answers, whatever the number of services; there is one more that waits.
         connections: requests that are open at the same time. An agent allows 200 for each address.
         clock: seconds, rising; snapshots count their age by ``time.monotonic``.
@@ -118,7 +119,7 @@ class Cache:
         self._sweep_at = MANY
         self._closed = False
         self._to_close = registry if close_registry else None
-        # Nothing that this holds refers to the cache.
+        # Nothing that this holds refers to the cache (but for what its user passed).
         self._forgotten = weakref.finalize(self, _end_elsewhere, self._entries, refresher, self._to_close)
         self._forgotten.atexit = False
         _caches.add(self)
@@ -161,14 +162,15 @@ class Cache:
     ) -> "Dict[str, Union[Snapshot, RegcacheError]]":
         """Load many services side by side; what each brought, or why it brought nothing, after ``timeout`` seconds
         (``cold_wait``) at the latest. Requests that are late go on."""
-        until = time.monotonic() + (self._settings.cold_wait if timeout is None else timeout)
+        seconds = self._settings.cold_wait if timeout is None else timeout
+        begun = time.monotonic()
         entries = {service: self._entry(service) for service in services}
         for entry in entries.values():
             entry.start()
         loaded: "Dict[str, Union[Snapshot, RegcacheError]]" = {}
         for service, entry in entries.items():
             try:
-                loaded[service] = entry.get(until - time.monotonic())
+                loaded[service] = entry.get(seconds, time.monotonic() - begun)
             except RegcacheError as error:
                 loaded[service] = error
         return loaded
@@ -184,10 +186,13 @@ class Cache:
         it, and the snapshot that it saw last, until it is dropped. Asks nobody yet.
         """
         source = self._source(service)
-        source.pin()
-        reader = source.slot.reader(lambda timeout: source.get(timeout))
-        weakref.finalize(reader, source.unpin).atexit = False
-        return reader
+        try:
+            reader = source.slot.reader(lambda timeout: source.get(timeout))
+            source.pin()
+            weakref.finalize(reader, source.unpin).atexit = False
+            return reader
+        finally:
+            source.unpin()
 
     def selector(
         self,
@@ -209,7 +214,11 @@ class Cache:
         from ..select import Selector  # the next room: the cache knows it only here, for the user's convenience
 
         options.setdefault("on_event", self._on_event)
-        return Selector(self._source(service), strategy=strategy, filters=filters, **options)
+        source = self._source(service)
+        try:
+            return Selector(source, strategy=strategy, filters=filters, **options)
+        finally:
+            source.unpin()  # the selector has pinned it itself
 
     # -- what is going on ----------------------------------------------------------------------------------------
 
@@ -258,7 +267,7 @@ class Cache:
     async def __aexit__(self, *exc_info: object) -> None:
         await self.aclose()
 
-    def _entry(self, service: str) -> Entry:
+    def _entry(self, service: str, *, pin: bool = False) -> Entry:
         with self._lock:
             entry = self._entries.get(service)
             if entry is None:
@@ -278,10 +287,13 @@ class Cache:
                     clock=self._clock,
                     random=self._random,
                 )
+            if pin:
+                entry.pin()
             return entry
 
     def _source(self, service: str) -> Source:
-        return Source(self, self._entry(service))
+        """Pinned once, by whoever asks for it to undo: it cannot be forgotten before it is used."""
+        return Source(self, self._entry(service, pin=True))
 
     def _sweep(self) -> None:
         """Forget names that never had nodes. Callers who are just asking such an entry are still served by it."""

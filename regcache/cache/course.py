@@ -119,6 +119,13 @@ class Course:
             with self._lock:
                 try:
                     yield self.clock()
+                except RegcacheError:
+                    raise
+                except BaseException:
+                    # Interrupted in the middle of anything, with nobody responsible: the next caller asks.
+                    if self._load is None and self._timer is None and self._state is not State.CLOSED:
+                        self._leave(-math.inf)
+                    raise
                 finally:
                     self.slot.set_alarm(min(self._due, self._overdue, self._too_old))
                     events, self._events = self._events, events
@@ -215,13 +222,18 @@ class Course:
     def _replace(self, now: float) -> None:
         """The refresher owes an outcome and does not give one: go on without."""
         with self._changing():
-            if now >= self._overdue:
+            if self._load is not None and self._load.queued:  # it waits for its turn, which is nobody's fault
+                self._overdue = now + self._settings.grace
+            elif now >= self._overdue:
                 self._tell(Event("stuck", self.service, "a request never came or never ended; another takes its place"))
                 self._ask(now, urgent=self._flight is not None)
 
     def _rest(self) -> None:
         held = self.slot.get() is not None
         self._stop()
+        if self._doubt is not None:
+            why = "nobody asks for the service any more; the next caller does so anew"
+            self._tell(Event("released", self.service, f"nothing is held back any more: {why}", self.slot.get()))
         self._doubt, self._index, self._fresh_until = None, 0, -math.inf
         if self._flight is not None:
             self._land(Timeout(f"{self.service!r} is no longer asked for"))

@@ -31,9 +31,9 @@ class Entry(Course):
 
     # -- what callers do -----------------------------------------------------------------------------------------
 
-    def get(self, timeout: Optional[float] = None) -> "Snapshot":
+    def get(self, timeout: Optional[float] = None, spent: float = 0.0) -> "Snapshot":
         """The newest snapshot. Waits only if there is none (or one beyond max_stale), at most ``timeout`` seconds
-        (``cold_wait`` if that is ``None``).
+        (``cold_wait`` if that is ``None``), of which so many are ``spent`` already.
 
         Raises:
             Timeout: there is none, and the request in flight did not end in time. It goes on.
@@ -46,7 +46,7 @@ class Entry(Course):
         if not isinstance(found, Flight):
             return found
         seconds = self._settings.cold_wait if timeout is None else timeout
-        if not found.wait(seconds):
+        if not found.wait(seconds - spent):
             raise self._late(seconds)
         return found.result()
 
@@ -67,10 +67,6 @@ class Entry(Course):
         """See to it that there is something, or will be, without waiting for it."""
         with suppress(RegcacheError):
             self._attend()
-
-    def held(self) -> Optional["Snapshot"]:
-        """The newest snapshot, or ``None``; asks nobody."""
-        return self.slot.get()
 
     # -- for those who prepare something of each snapshot ----------------------------------------------------------
 
@@ -124,7 +120,7 @@ class Entry(Course):
         with self._lock:
             now, held, doubt = self.clock(), self.slot.get(), self._doubt
             watching = self._load is not None and self._blocking
-            attempt = 0.0 if self._load is not None and not watching else min(self._next, self._due) - now
+            attempt = 0.0 if self._load is not None and not watching else self._next - now
             return Status(
                 self.service,
                 self._seen(now).value,
@@ -205,7 +201,7 @@ class Entry(Course):
         self._events = []
         # What was held back is not, here. Those who listen are told with the first answer, not now: other threads of
         # the parent may have held their locks as well, and these are renewed when all of us have been called.
-        self._news, self._untold = False, self._doubt is not None
+        self._news, self._untold, self._doubt = False, self._doubt is not None, None
         with self._changing():
             if self._state is State.CLOSED:
                 self.slot.close()
@@ -258,7 +254,10 @@ class Entry(Course):
 
     def _late(self, timeout: float) -> RegcacheError:
         late = Timeout(f"no answer about {self.service!r} within {max(0.0, timeout):g} s; the request goes on")
-        return late if self.slot.get() is None else self._why(self._error or late, self.clock())
+        if self.slot.get() is None:
+            return late
+        since = self._error if self._failed >= self._confirmed else None  # one from before it was confirmed is over
+        return self._why(since or late, self.clock())
 
 
 def _closed(service: str) -> Unavailable:

@@ -42,8 +42,9 @@ _LEVELS: Dict[str, int] = {
 class Event(NamedTuple):
     """Something that happened to a service. Its text says it in words."""
 
-    #: ``refreshed``: a new snapshot is served. ``held``: an answer is held back. ``released``: no longer, because
-    #: it is believed now or the nodes are back. ``error``: a request failed. ``stuck``: one never ended.
+    #: ``refreshed``: a new snapshot is served. ``held``: an answer is held back. ``released``: no longer, because it is
+    #: believed now, the nodes are back, or nobody asks any more. ``error``: a request failed.
+    #: ``stuck``: one never ended.
     #: Of a selector: ``ejected``: a node that fails gets no calls for a while. ``readmitted``: it does again.
     #: ``panic``: too few nodes are healthy, so that calls go to all of them. ``calm``: no longer.
     kind: EventKind
@@ -61,7 +62,7 @@ class Notifier:
     """Tells the hook and the log. Whatever the hook does, the cache goes on.
 
     Args:
-        hook: called with each :class:`Event`, on a thread of the cache; it should be quick.
+        hook: called with each :class:`Event`, on the thread on which it happens; it should be quick.
         clock: seconds, rising.
     """
 

@@ -44,7 +44,7 @@ class Flight:
 
     def wait(self, timeout: float) -> bool:
         """Has it ended within so many seconds?"""
-        return self._ended.wait(max(0.0, timeout))
+        return self._ended.wait(min(max(0.0, timeout), threading.TIMEOUT_MAX))
 
     async def wait_async(self, timeout: float) -> bool:
         """The same for a task of the running loop."""

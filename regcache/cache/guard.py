@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Optional, Tuple
 
-from .status import HeldBack
+from .status import HeldBack, count
 
 if TYPE_CHECKING:
     from ..codec import Snapshot
@@ -60,9 +60,9 @@ class Guard:
         if not before or not self.confirmations:
             return None
         if not after:
-            return f"the registry has none of the {before} nodes any more"
+            return f"the registry has none of the {count(before, 'node')} any more"
         if after < self.shrink * before:
-            return f"the registry has only {after} of the {before} nodes any more"
+            return f"the registry has only {after} of the {count(before, 'node')} any more"
         return None
 
 
@@ -101,7 +101,7 @@ class Doubt:
     def believed(self, now: float) -> Optional[str]:
         """Why it is to be believed now; ``None`` while it is not."""
         if self.confirmations >= self._guard.confirmations:
-            return f"{self.confirmations} further answers agreed"
+            return f"{count(self.confirmations, 'further answer')} agreed"
         if now - self.since >= self._guard.hold:
             return f"it was held back for {now - self.since:.0f} s"
         return None

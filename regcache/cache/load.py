@@ -82,6 +82,12 @@ class Load:
         self.nap: Optional[Timer] = None
         self.job: Optional[Job] = None
 
+    @property
+    def queued(self) -> bool:
+        """Does it wait for a place, behind others?"""
+        turn = self.turn
+        return turn is not None and not turn.placed
+
     def cancel(self) -> None:
         """Do not call ``done`` (unless it is being called), and break the request off."""
         if self.take() is not None:

@@ -62,6 +62,8 @@ class Settings:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name} must be more than 0 seconds, not {value!r}")
+        if self.wait == math.inf:
+            raise ValueError("wait must be finite: a blocking query ends")
         if not self.cold_wait >= 0:
             raise ValueError(f"cold_wait must be at least 0 seconds, not {self.cold_wait!r}")
 

@@ -72,7 +72,7 @@ class Status(NamedTuple):
         if self.age is not None:
             text += f", confirmed {ago(self.age)}"
         if self.since is not None:
-            text += f", served since {ago(self.since)}"
+            text += f", served for {lasting(self.since)}"
         return text
 
     def _doubts(self) -> List[str]:
@@ -80,8 +80,8 @@ class Status(NamedTuple):
         if held is None:
             return []
         return [
-            f"an answer with {count(held.nodes, 'node')} is held back since {ago(held.since)}: {held.why}; "
-            f"{held.confirmations} of {held.wanted} further answers agreed"
+            f"an answer with {count(held.nodes, 'node')} has been held back for {lasting(held.since)}: "
+            f"{held.why}; {held.confirmations} of {held.wanted} further answers agreed"
         ]
 
     def _attempts(self) -> List[str]:
@@ -104,8 +104,13 @@ def count(number: int, what: str) -> str:
     return f"{number} {what}" + ("" if number == 1 else "s")
 
 
+def lasting(seconds: float) -> str:
+    """How long, in words."""
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
 def ago(seconds: float) -> str:
     """How long ago, in words."""
-    if seconds < 120:
-        return f"{seconds:.1f} s ago"
-    return f"{seconds / 60:.0f} min ago" if seconds < 7200 else f"{seconds / 3600:.1f} h ago"
+    return f"{lasting(seconds)} ago"

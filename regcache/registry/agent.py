@@ -101,7 +101,7 @@ def agent_services(send: Send, *, timeout: float) -> Dict[str, str]:
     try:
         return {str(node_id): str(service["Service"]) for node_id, service in json.loads(body).items()}
     except (ValueError, AttributeError, KeyError, TypeError) as error:
-        raise ProtocolError(f"the agent's list of services cannot be read: {error!r}") from error
+        raise ProtocolError(f"the agent's list of services is none: is this a Consul agent? ({error})") from error
 
 
 class _Response(NamedTuple):

@@ -66,7 +66,8 @@ class Answer:
 class Pending(Protocol):
     """A request that was sent, and whose answer may be far away. Nobody needs to wait for it on a thread.
 
-    Used by one thread at a time, but for :meth:`close`.
+    Used by one thread at a time, but for :meth:`close`. One that was asked without the index that it was to be asked
+    with, because its registry may have been restarted meanwhile, has an attribute ``blocking`` that is false.
     """
 
     def fileno(self) -> Optional[int]:

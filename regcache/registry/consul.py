@@ -7,6 +7,7 @@ several times over, follow redirects with the token, and have no total deadline.
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import warnings
@@ -25,7 +26,7 @@ from .definition import define
 from .exchange import Exchange, Kept
 from .failures import failures, refuse
 from .http import Certificate, make_pool
-from .registration import Registration
+from .registration import Registration, remove_all
 
 __all__ = ["ConsulRegistry"]
 
@@ -43,7 +44,8 @@ class ConsulRegistry:
         token: the ACL token; sent in a header, to this address only.
         datacenter: ask for another datacenter's services.
         consistency: ``"stale"`` (any server answers; the default), ``"default"`` (the leader), ``"consistent"``.
-        timeout: seconds for a whole exchange, from connecting to the last byte.
+        timeout: seconds for a whole exchange, from connecting to the last byte. (Where a host's name has several
+            addresses that do not answer, each of them is given as long.)
         max_bytes: the largest body that is read.
         max_last_contact: seconds since the server that answers last heard from the leader (X-Consul-LastContact),
             beyond which its answer is an error; ``None``: never. Servers hear from it several times a second, and look
@@ -87,14 +89,15 @@ class ConsulRegistry:
         self.url: str = url
         self.datacenter = datacenter
         self.consistency = _consistency(consistency or "stale")
-        if not timeout > 0:
-            raise ValueError(f"timeout must be more than 0 seconds, not {timeout!r}")
+        if not 0 < timeout < math.inf:
+            raise ValueError(f"timeout must be more than 0 seconds, and finite, not {timeout!r}")
         self.timeout = timeout
         self.max_bytes = max_bytes
         if max_last_contact is not None and not max_last_contact > 0:
             raise ValueError(f"max_last_contact must be more than 0 seconds, not {max_last_contact!r}")
         self.max_last_contact = max_last_contact
         self._connect = partial(make_pool, url, verify=True if verify is None else verify, cert=cert)
+        self._closed = False
         self._renew()
         if verify is False and url.startswith("https:"):
             text = f"the certificate of {url} is not checked (verify=False): whoever answers there gets the token"
@@ -241,9 +244,7 @@ class ConsulRegistry:
         ids = [service] if isinstance(service, str) else [node.id for node in service.nodes]
         for node_id in ids:
             checked_name(node_id)
-        nodes = AgentNodes(self._exchange, [], timeout=self.timeout)
-        for node_id in ids:
-            nodes.remove(node_id)
+        remove_all(AgentNodes(self._exchange, [], timeout=self.timeout), ids)
 
     def registered(self) -> Dict[str, str]:
         """The IDs of all nodes that are registered with this agent, and the names of their services.
@@ -254,6 +255,8 @@ class ConsulRegistry:
 
     def close(self) -> None:
         """Close the connections that are not in use."""
+        self._in_this_process()  # in a child the parent's locks may be taken, and stay so
+        self._closed = True
         self._pool.close()
         self._kept.close()
 
@@ -327,6 +330,8 @@ class ConsulRegistry:
         """After a fork the connections are the parent's: its answers and this process's would be mixed up."""
         if self._pid != os.getpid():
             self._renew()
+            if self._closed:
+                self.close()
 
     def _accept(self, response: Response, seconds: float, index: Callable[[Response], int]) -> Answer:
         """The head of an answer that came to an exchange."""

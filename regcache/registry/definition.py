@@ -132,13 +132,13 @@ def _check(ttl: Optional[float], deregister_after: Optional[float]) -> Optional[
             raise ValueError("deregister_after needs a ttl: without a check nothing becomes critical")
         return None
     if not SHORTEST_TTL <= ttl <= LONGEST:
-        raise ValueError(f"ttl must be at least {SHORTEST_TTL:g} s, not {ttl!r}")
+        raise ValueError(f"ttl must be from {SHORTEST_TTL:g} to {LONGEST:,.0f} s, not {ttl!r}")
     if deregister_after is None:
         deregister_after = max(ttl, SHORTEST_DEREGISTER_AFTER) + 5.0
     elif deregister_after != 0 and not SHORTEST_DEREGISTER_AFTER <= deregister_after <= LONGEST:
         raise ValueError(
-            f"deregister_after must be at least {SHORTEST_DEREGISTER_AFTER:g} s (Consul turns less into that), or 0: "
-            f"never; not {deregister_after!r}"
+            f"deregister_after must be from {SHORTEST_DEREGISTER_AFTER:g} (Consul turns less into that) to "
+            f"{LONGEST:,.0f} s, or 0: never; not {deregister_after!r}"
         )
     return Check(ttl, deregister_after)
 

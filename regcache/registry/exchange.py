@@ -117,13 +117,14 @@ class Exchange:
         self._whole = False
         with self._failures(timeout):
             self._connection, self._used, lost = kept.take()
-            self._blocking = wait is not None and not lost
+            #: Was it asked with the index, or as ``plain``?
+            self.blocking: bool = wait is not None and not lost
             try:
-                self._send(self._connection, target if self._blocking else plain)
+                self._send(self._connection, target if self.blocking else plain)
             except ConnectionError:
                 if not self._used:
                     raise
-                self._blocking = self._used = False
+                self.blocking = self._used = False
                 self._connection = kept.new()
                 self._send(self._connection, plain)
         assert self._connection.sock is not None
@@ -158,7 +159,7 @@ class Exchange:
             self._end()
             raise
         # Of a blocking query nobody knows when it comes; its body has a time of its own.
-        self._socket.settimeout(self._timeout if self._blocking else self._left())
+        self._socket.settimeout(self._timeout if self.blocking else self._left())
         return Answer(self._to_the_end(answer.chunks()), index=answer.index, close=self._end)
 
     def close(self) -> None:
@@ -198,7 +199,7 @@ class Exchange:
         except ConnectionError:
             # The server closed a kept connection while the request was on its way. Of a blocking query it is an
             # error: nobody knows whether it had begun, and what the server is now.
-            if not self._used or self._blocking:
+            if not self._used or self.blocking:
                 raise
         connection = self._kept.new()
         self._send(connection, self._plain)

@@ -8,7 +8,7 @@ import zlib
 from typing import BinaryIO, Callable, Dict, Iterator, List, Optional, Union
 from urllib.parse import unquote
 
-from ..errors import AccessDenied, NotFound, ProtocolError, RegcacheError, Unavailable
+from ..errors import AccessDenied, LimitExceeded, NotFound, ProtocolError, RegcacheError, Unavailable
 from ..limits import Limits
 from .base import Answer, BytesLike, Consistency, checked_name
 
@@ -64,8 +64,27 @@ class FileRegistry:
             except OSError as error:
                 raise _unreadable(error) from error
             index_now = max(1, os.fstat(file.fileno()).st_mtime_ns)
-            return Answer(_guarded(unpack(file, self.max_bytes), file.name), index=index_now, close=file.close)
+            return Answer(self._read(unpack(file, self.max_bytes), file.name), index=index_now, close=file.close)
         raise NotFound(f"{self.folder} has no file for {service!r}: {os.path.basename(base)}.json[.zst|.gz]")
+
+    def _read(self, chunks: Iterator[BytesLike], name: str) -> Iterator[BytesLike]:
+        taken = 0
+        try:
+            for chunk in chunks:
+                taken += len(chunk)
+                if taken > self.max_bytes:
+                    raise self._too_large(name)
+                yield chunk
+        except LimitExceeded as error:  # of the unpacking, which looks at one chunk as a whole
+            raise self._too_large(name) from error
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise ProtocolError(f"{name} is cut short or damaged: {error}") from error
+        except OSError as error:
+            raise Unavailable(f"{name} cannot be read: {error}") from error
+
+    def _too_large(self, name: str) -> LimitExceeded:
+        reason = f"{name} holds more than {self.max_bytes:,} bytes; raise max_bytes= if it is wanted"
+        return LimitExceeded(reason, self.max_bytes, limit="body_bytes")
 
     def services(self) -> List[str]:
         """The services that there are files for, sorted."""
@@ -89,17 +108,7 @@ def _unreadable(error: OSError) -> RegcacheError:
     return kind(f"{error.filename} cannot be read: {error.strerror}")
 
 
-def _guarded(chunks: Iterator[BytesLike], name: str) -> Iterator[BytesLike]:
-    try:
-        yield from chunks
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ProtocolError(f"{name} is cut short or damaged: {error}") from error
-    except OSError as error:
-        raise Unavailable(f"{name} cannot be read: {error}") from error
-
-
 def _plain(file: BinaryIO, max_bytes: int) -> Iterator[BytesLike]:
-    # The decoder has the cap on the body; a plain file is no larger than it looks.
     while True:
         chunk = file.read(CHUNK)
         if not chunk:
@@ -119,7 +128,7 @@ def _gzip(file: BinaryIO, max_bytes: int) -> Iterator[BytesLike]:
 def _zstd(file: BinaryIO, max_bytes: int) -> Iterator[BytesLike]:
     from ..codec import Unzstd  # the codec's room comes later; only this form needs it
 
-    unzstd = Unzstd(max_output=max_bytes)
+    unzstd = Unzstd(max_output=max_bytes)  # a chunk of zstd may hold two thousand times its size and more
     for packed in _plain(file, max_bytes):
         yield unzstd.feed(packed)
     unzstd.finish()

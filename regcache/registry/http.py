@@ -138,16 +138,16 @@ def _unix_pool(path: str) -> Pool:
 
 
 def _context(verify: Union[bool, str], cert: Optional[Certificate]) -> ssl.SSLContext:
-    context = ssl.create_default_context()
+    # With authorities of its own it loads no others: whoever names his does not trust the system's.
+    if isinstance(verify, str):
+        folder = os.path.isdir(verify)
+        context = ssl.create_default_context(cafile=None if folder else verify, capath=verify if folder else None)
+    else:
+        context = ssl.create_default_context()
     context.sslsocket_class = _TLSSocket
     if verify is False:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    elif isinstance(verify, str):
-        if os.path.isdir(verify):
-            context.load_verify_locations(capath=verify)
-        else:
-            context.load_verify_locations(cafile=verify)
     if cert is not None:
         context.load_cert_chain(*((cert,) if isinstance(cert, str) else cert))
     return context
@@ -179,10 +179,10 @@ def make_pool(url: str, *, verify: Union[bool, str] = True, cert: Optional[Certi
         OSError: a certificate cannot be read.
     """
     parts = urlsplit(url)
+    # The URL is not repeated in these two: it may hold a token or a password.
     if parts.query or parts.fragment:
-        raise ValueError(f"a registry's URL has no query and no fragment: {url!r}")
+        raise ValueError("a registry's URL has no query and no fragment; give the token as token=")
     if "@" in parts.netloc:
-        # The URL is not repeated here: it holds a password.
         raise ValueError("a registry's URL has no user and password; give the token as token=")
     if parts.scheme == "unix":
         path = unquote(parts.path)

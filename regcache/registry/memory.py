@@ -44,7 +44,7 @@ class MemoryRegistry:
         _registries.add(self)
 
     def __repr__(self) -> str:
-        return f"<MemoryRegistry: {len(self.services())} services, index {self._index}>"
+        return "MemoryRegistry()"
 
     @overload
     def register(

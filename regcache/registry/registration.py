@@ -35,6 +35,20 @@ class Nodes(Protocol):
         """Take it away."""
 
 
+def remove_all(nodes: Nodes, ids: Sequence[str]) -> None:
+    """Take all of them away, also where one cannot be; its error is raised at the end."""
+    trouble: Optional[RegcacheError] = None
+    for node_id in ids:
+        try:
+            nodes.remove(node_id)
+        except (Unavailable, Timeout):
+            raise  # the others would have to wait for the same
+        except RegcacheError as error:
+            trouble = error  # of this node; the others go
+    if trouble is not None:
+        raise trouble
+
+
 class RegistrationStatus(NamedTuple):
     """How a registration is, at one moment."""
 
@@ -125,7 +139,7 @@ class Registration:
     def close(self) -> None:
         """Stop giving signs of life, and deregister. May be called more than once, from any thread.
 
-        It takes as long as a request to the registry, or two if one is in flight.
+        It takes as long as a request to the registry for each node, and one more if one is in flight.
 
         Raises:
             RegcacheError: the registry could not be told; it removes the nodes itself when their TTL has run out,
@@ -140,8 +154,7 @@ class Registration:
         with self._closing:
             if self._removed:
                 return
-            for node_id in self.ids:
-                self._nodes.remove(node_id)
+            remove_all(self._nodes, self.ids)
             self._removed = True
             atexit.unregister(self._at_exit)
         logger.info("%s: deregistered", self._about)

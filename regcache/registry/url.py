@@ -37,15 +37,16 @@ def open_registry(url: str, *, token: Optional[str] = None, datacenter: Optional
             host = f"{host.rstrip(':')}:{port}"
         url = parts._replace(scheme=transport, netloc=host).geturl()
     elif scheme == "consul+unix":
-        url = "unix://" + parts.netloc + parts.path
+        url = "unix:" + url.partition(":")[2]
     elif scheme == "file" and not parts.netloc and parts.path:
         return FileRegistry(unquote(parts.path))
     elif scheme == "memory" and url == "memory://":
         return MemoryRegistry()
     elif scheme not in ("http", "https", "unix"):
+        # The URL is not repeated: it may hold a password.
         raise ValueError(
-            f"{url!r} names no registry: it looks like consul://host:port, consul+https://host:port, "
-            "consul+unix:///path, file:///folder or memory://"
+            f"a URL with the scheme {scheme!r} like this one names no registry: it looks like consul://host:port, "
+            "consul+https://host:port, consul+unix:///path, file:///folder or memory://"
         )
     from .consul import ConsulRegistry
 

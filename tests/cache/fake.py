@@ -25,6 +25,8 @@ class FakeLoad:
         self.urgent: bool = how["urgent"]
         self.asked = refresher.clock.now
         self.cancelled = False
+        #: Does it wait for its turn?
+        self.queued = False
         self.over = False
         self._done = done
 

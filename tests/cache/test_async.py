@@ -11,6 +11,7 @@ import pytest
 from regcache import Cache, MemoryRegistry, NotFound, Service, Timeout, Unavailable
 from tests.cache.fake import faked, running
 from tests.cache.stub import Held, node
+from tests.eventually import eventually
 from tests.together import HANG
 
 
@@ -150,10 +151,12 @@ def test_threads_and_two_loops_wait_together() -> None:
     everybody = [threading.Thread(target=work) for work in (threads, loops, loops)]
     for thread in everybody:
         thread.start()
-    while True:
+
+    def all_wait() -> bool:
         entry = cache._entries.get("greeter")
-        if entry is not None and entry._flight is not None and len(entry._flight._loops) == 2:
-            break
+        return entry is not None and entry._flight is not None and len(entry._flight._loops) == 2
+
+    eventually(all_wait)
     refresher.now.many(4)
     for thread in everybody:
         thread.join(HANG)

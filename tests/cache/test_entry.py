@@ -10,8 +10,10 @@ import pytest
 
 from regcache import AccessDenied, NotFound, ProtocolError, RegcacheError, Timeout, Unavailable
 from regcache.cache import State
+from regcache.cache.flight import Flight
 from tests.cache.fake import faked, running, started
 from tests.cache.stub import node
+from tests.eventually import eventually
 from tests.together import HANG, Threads, together
 
 
@@ -34,8 +36,7 @@ def test_the_first_request_is_urgent_and_has_no_index() -> None:
 def test_cold_callers_join_the_one_request() -> None:
     cache, refresher = faked(watch=False)
     callers = Threads(200, lambda _: cache.get("greeter", timeout=HANG))
-    while not refresher.in_flight:  # until the first of them has asked
-        pass
+    eventually(lambda: bool(refresher.in_flight))
     first = refresher.now.many(3)
     assert all(got is first for got in callers.join())
     assert len(refresher.loads) == 1
@@ -326,6 +327,42 @@ def test_a_request_that_never_ends_is_replaced() -> None:
     assert len(cache.get("greeter")) == 11, "what comes too late is not listened to"
 
 
+def test_a_request_that_waits_for_its_turn_is_nobodys_fault() -> None:
+    events: List[str] = []
+    cache, refresher = running(watch=False, ttl=30.0, on_event=lambda event: events.append(event.kind))
+    held = cache.get("greeter")
+    refresher.advance(30)
+    cache.get("greeter")
+    queued = refresher.now
+    queued.queued = True
+    for _ in range(10):
+        refresher.advance(200)
+        assert cache.get("greeter", timeout=0) is held
+    assert refresher.now is queued and events == ["refreshed"]
+    queued.queued = False
+    refresher.advance(200)
+    cache.get("greeter", timeout=0)
+    assert queued.cancelled and events == ["refreshed", "stuck"]
+
+
+@pytest.mark.parametrize("moment", ["_stop", "_move", "_ask"])
+def test_a_caller_who_is_interrupted_leaves_the_next_one_to_ask(moment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal's handler may raise wherever a function begins."""
+    cache, refresher = running(watch=False, ttl=30.0)
+    refresher.advance(30)
+    entry = cache._entries["greeter"]
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(entry, moment, interrupted)
+        cache.get("greeter")
+    cache.get("greeter", timeout=0)
+    assert len(refresher.in_flight) == 1
+    assert len(refresher.now.many(11)) == len(cache.get("greeter")) == 11
+
+
 def test_a_watch_that_never_ends_is_replaced() -> None:
     cache, refresher = running()
     dead = refresher.now
@@ -349,8 +386,7 @@ def test_a_timer_that_never_runs_is_replaced() -> None:
 def test_a_cold_request_that_never_ends_is_replaced_and_those_who_wait_get_the_answer() -> None:
     cache, refresher = started()
     waiting = Threads(3, lambda _: cache.get("greeter", timeout=HANG))
-    while cache._entries["greeter"]._flight is None:
-        pass
+    eventually(lambda: cache._entries["greeter"]._flight is not None)
     refresher.advance(1000)
     with pytest.raises(Timeout):
         cache.get("greeter", timeout=0)
@@ -444,8 +480,7 @@ def test_beyond_max_stale_what_is_held_counts_as_nothing() -> None:
     with pytest.raises(Unavailable, match="max_stale"):
         cache.get("greeter", timeout=0)
     waiting = Threads(2, lambda _: cache.get("greeter", timeout=HANG))
-    while cache._entries["greeter"]._flight is None:
-        pass
+    eventually(lambda: cache._entries["greeter"]._flight is not None)
     refresher.now.many(4, index=50)
     assert [len(got) for got in waiting.join()] == [4, 4], "nothing is doubted for the sake of what is too old"
     assert len(cache.get("greeter", timeout=0)) == 4
@@ -483,8 +518,7 @@ def test_names_that_never_had_nodes_are_forgotten_when_there_are_many() -> None:
 def test_warm_loads_side_by_side() -> None:
     cache, refresher = faked(watch=False)
     done = Threads(1, lambda _: cache.warm(["a", "b", "c"], timeout=HANG))
-    while len(refresher.in_flight) < 3:
-        pass
+    eventually(lambda: len(refresher.in_flight) == 3)
     a, b, c = sorted(refresher.in_flight, key=lambda load: load.service)
     a.many(2)
     b.fail(Unavailable("down"))
@@ -493,15 +527,24 @@ def test_warm_loads_side_by_side() -> None:
     assert len(loaded["a"]) == 2 and isinstance(loaded["b"], Unavailable) and len(loaded["c"]) == 0
 
 
-def test_warm_ends_in_time() -> None:
+def test_warm_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: List[float] = []
+    wait = Flight.wait
+
+    def counted(self: Flight, timeout: float) -> bool:
+        waited.append(max(0.0, timeout))
+        return wait(self, timeout)
+
+    monkeypatch.setattr(Flight, "wait", counted)
     cache, refresher = faked()
     loaded = cache.warm([f"service-{number}" for number in range(50)], timeout=0.05)
     assert len(refresher.in_flight) == 50
-    assert all(isinstance(error, Timeout) for error in loaded.values())
+    assert all(isinstance(error, Timeout) and "within 0.05 s" in str(error) for error in loaded.values())
+    assert 0 < waited[0] <= 0.05 and set(waited[1:]) == {0.0}, "together, not each"
 
 
 def test_settings_that_cannot_be() -> None:
-    for wrong in ({"ttl": 0}, {"wait": -1}, {"idle": 0}, {"max_stale": 0}, {"cold_wait": -1}):
+    for wrong in ({"ttl": 0}, {"wait": -1}, {"wait": float("inf")}, {"idle": 0}, {"max_stale": 0}, {"cold_wait": -1}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             faked(**wrong)
 

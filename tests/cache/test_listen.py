@@ -12,6 +12,7 @@ import pytest
 
 from regcache import Cache, MemoryRegistry, Unavailable
 from regcache.cache.cache import MANY
+from regcache.cache.source import Source
 from tests.cache.fake import faked, running, started
 from tests.cache.stub import node
 
@@ -70,6 +71,17 @@ def test_told_when_the_nodes_are_back() -> None:
     assert ear.seen == [(10, None)]
 
 
+def test_told_when_a_doubt_is_dropped_because_nobody_asks() -> None:
+    events: List[str] = []
+    cache, refresher = running(10, index=10, on_event=lambda event: events.append(event.kind))
+    refresher.now.answer(index=20)
+    entry = cache._entries["greeter"]
+    ear = Ear(entry)
+    entry.rest()
+    assert ear.seen == [(10, None)]
+    assert events == ["refreshed", "held", "released"]
+
+
 def test_told_before_the_hook_is() -> None:
     """Whoever hears of a new snapshot in the hook finds the selectors ready for it."""
     order: List[str] = []
@@ -116,6 +128,23 @@ def test_one_that_raises_hurts_nobody(caplog: pytest.LogCaptureFixture) -> None:
     assert len(lines) == 1, "one line in a while"
     assert "KeyError('no such key')" in lines[0]
     assert cache.status("greeter").nodes == 10
+
+
+def test_a_selector_is_never_of_a_service_that_was_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread may come between finding the service and the selector's own pin."""
+    cache, refresher = faked()
+
+    def sweeping(cache: Any, entry: Any) -> Source:
+        cache._sweep()
+        return Source(cache, entry)
+
+    monkeypatch.setattr("regcache.cache.cache.Source", sweeping)
+    kept: Any = [cache.selector("selected"), cache.reader("read")]
+    assert set(cache._entries) == {"selected", "read"}
+    del kept
+    gc.collect()
+    cache._sweep()
+    assert not cache._entries, "and is forgotten with its selector"
 
 
 def test_pinned_services_are_not_forgotten() -> None:

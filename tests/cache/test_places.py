@@ -45,13 +45,6 @@ def test_urgent_ones_go_first_then_plain_ones_then_those_that_wait_in_order() ->
 
 def test_where_all_have_room_half_wait_as_long_as_they_want_and_the_rest_for_a_round() -> None:
     places: "Places[Any]" = Places(16)
-    for _ in range(12):
-        want(places, 1, wait=55.0)
-        given(places)
-    assert [turn.wait for turn in want(places, 1, wait=55.0)] == [55.0]  # not placed: what it wants
-    turns = [turn.wait for turn in given(Places(16))]
-    assert turns == []
-    places = Places(16)
     want(places, 12, wait=55.0)
     assert [turn.wait for turn in given(places)] == [55.0] * 6 + [ROUND] * 6
 

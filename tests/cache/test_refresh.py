@@ -506,7 +506,7 @@ def test_a_cache_goes_on_when_its_threads_die() -> None:
                 kill(thread)
             cache._refresher.wake()
             change(registry, number=number)
-            eventually(lambda number=number: len(cache._entries["greeter"].held()) == number)  # type: ignore[arg-type]
+            eventually(lambda number=number: len(cache._entries["greeter"].slot.get()) == number)  # type: ignore[arg-type]
         assert len(cache._refresher.threads) <= 5
 
 

@@ -6,6 +6,8 @@ import gc
 import json
 from typing import Any, List, Optional
 
+import pytest
+
 from regcache import Cache, Guard, MemoryRegistry, Snapshot, Unavailable
 from regcache.cache.refresh import Outcome
 from tests.cache.fake import faked, running, started
@@ -33,7 +35,7 @@ def test_watched() -> None:
     status = cache.status("greeter")
     assert status[:6] == ("greeter", "fresh", 12, 345, 3.0, 3.0)
     assert status.watching and status.next_attempt_in is None and status.last_error is None
-    assert str(status).startswith("greeter: fresh; serves 12 nodes (index 345) of <MemoryRegistry")
+    assert str(status).startswith("greeter: fresh; serves 12 nodes (index 345) of MemoryRegistry()")
     assert "confirmed 3.0 s ago" in str(status) and str(status).endswith("waits for changes")
 
 
@@ -54,6 +56,30 @@ def test_failing() -> None:
     assert "(it is over)" in str(cache.status("greeter"))
 
 
+def test_when_nobody_asks_a_caller_is_waited_for() -> None:
+    cache, refresher = running(watch=False, ttl=30.0)
+    for seconds in (10.0, 20.0):  # before and after a caller may start a refresh
+        refresher.advance(seconds)
+        status = cache.status("greeter")
+        assert status.next_attempt_in is None and not status.watching
+        assert str(status).endswith(f"served for {30.0 if seconds == 20.0 else 10.0} s")
+    cache._entries["greeter"].rest()
+    assert cache.status("greeter").next_attempt_in is None
+
+
+def test_an_error_from_before_the_last_confirmation_is_over() -> None:
+    cache, refresher = running(watch=False, ttl=30.0, max_stale=100.0)
+    refresher.advance(30)
+    cache.get("greeter")
+    refresher.now.fail(Unavailable("down on monday"))
+    refresher.advance(30)
+    cache.get("greeter")
+    refresher.now.many(10, index=11)
+    refresher.advance(345_600)
+    with pytest.raises(Unavailable, match="and the registry failed since: Timeout: no answer"):
+        cache.get("greeter", timeout=0)
+
+
 def test_held_back() -> None:
     cache, refresher = running(10)
     refresher.now.many(3, index=20)
@@ -62,7 +88,7 @@ def test_held_back() -> None:
     assert status.held_back is not None
     assert status.held_back[:4] == (3, 2.0, 0, 3)
     assert (
-        "an answer with 3 nodes is held back since 2.0 s ago: the registry has only 3 of the 10 nodes any more; "
+        "an answer with 3 nodes has been held back for 2.0 s: the registry has only 3 of the 10 nodes any more; "
         "0 of 3 further answers agreed"
     ) in str(status)
 
@@ -85,7 +111,7 @@ def test_a_snapshot_is_explained() -> None:
     told = first.explain()
     assert told.startswith("a snapshot with 10 nodes (index 10) that is not what is served; greeter: fresh; serves 11")
     entry = cache._entries.pop("greeter")
-    second = entry.held()
+    second = entry.slot.get()
     assert second is not None and second.explain() == str(entry.status())
     del entry, cache, refresher
     gc.collect()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import select
+import signal
 import socket
 import threading
 from typing import Any
@@ -12,7 +13,9 @@ from typing import Any
 import pytest
 
 from regcache import Node, ProtocolError, Service, Timeout, Unavailable
+from regcache.cache.refresh import Refresher
 from regcache.registry import ConsulRegistry, MemoryRegistry
+from tests.cache.asked import ask
 from tests.faulty import FaultyServer, response
 from tests.together import HANG, Threads
 
@@ -113,6 +116,42 @@ def test_after_a_connection_was_lost_nothing_is_asked_with_an_index() -> None:
         assert gone is not None and select.select([gone], [], [], HANG)[0]
         assert body(registry.begin("greeter", index=7, wait=30)) == b"[1]"
         assert [b"index=7" in request for request in server.requests] == [True, False]
+
+
+def test_an_index_of_another_history_is_not_taken_for_no_change() -> None:
+    """What was asked without an index, because a connection was lost, counts even where the number is the same."""
+    with FaultyServer(response(b"[]")) as server:
+        registry = ConsulRegistry(server.url)
+        assert body(registry.begin("greeter", index=7, wait=30)) == b"[]"
+        gone = registry._kept._connections[0].sock
+        assert gone is not None and select.select([gone], [], [], HANG)[0]
+        refresher = Refresher(registry)
+        outcome = ask(refresher, index=7, wait=30.0)
+        assert [b"index=7" in request for request in server.requests] == [True, False]
+        assert not outcome.unchanged and outcome.snapshot is not None and outcome.index == 7
+        refresher.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_closing_in_a_child_does_not_wait_for_the_parents_locks() -> None:
+    registry = ConsulRegistry("http://127.0.0.1:1")
+    with registry._kept._lock:  # as another thread of the parent may have it
+        child = os.fork()
+        if not child:
+            signal.alarm(int(HANG))
+            registry.close()
+            os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    registry.close()
+    child = os.fork()
+    if not child:
+        try:
+            registry.begin("greeter")
+        except Unavailable as error:
+            os._exit(0 if "is closed" in str(error) else 1)
+        os._exit(2)
+    assert os.waitpid(child, 0)[1] == 0, "closed is closed, in a child too"
 
 
 def test_an_answer_is_given_once() -> None:

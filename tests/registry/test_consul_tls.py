@@ -63,6 +63,18 @@ def test_an_authority_that_is_not_known(secure_url: str, papers: Path) -> None:
         ConsulRegistry(secure_url, cert=trusting(papers)["cert"]).services()
 
 
+def test_whoever_names_an_authority_trusts_no_other(papers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system's, which would do without ``verify=``, do not count beside it."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(papers / "consul-agent-ca.pem"))
+    own = papers / "dc1-server-consul-0.pem"  # a certificate, but nobody's authority
+    for verify, trusted in ((True, 1), (str(own), 0), (str(papers / "consul-agent-ca.pem"), 1)):
+        registry = ConsulRegistry("https://127.0.0.1:1", verify=verify)
+        context = registry._pool.conn_kw["ssl_context"]  # type: ignore[attr-defined]
+        named = [ca["subject"] for ca in context.get_ca_certs()]
+        assert len(named) == trusted, verify
+        registry.close()
+
+
 def test_without_the_clients_certificate(secure_url: str, papers: Path) -> None:
     with pytest.raises(Unavailable):
         ConsulRegistry(secure_url, verify=trusting(papers)["verify"]).services()

@@ -10,7 +10,7 @@ from typing import Callable, Dict
 import pytest
 import zstandard
 
-from regcache import AccessDenied, NotFound, ProtocolError, Unavailable
+from regcache import AccessDenied, LimitExceeded, NotFound, ProtocolError, Unavailable
 from regcache.registry import FileRegistry
 
 BODY = b"[" + b" " * 300_000 + b"]"
@@ -36,6 +36,14 @@ def test_every_form(tmp_path: Path, ending: str) -> None:
     os.utime(file, ns=(5, 123_456_789))
     with registry.fetch("go.micro.srv.greeter", index=123_456_789, wait=1000) as answer:
         assert answer.index == 123_456_789
+
+
+@pytest.mark.parametrize("ending", PACK)
+def test_a_body_over_the_cap(tmp_path: Path, ending: str) -> None:
+    (tmp_path / f"x{ending}").write_bytes(PACK[ending](BODY))
+    assert read(FileRegistry(tmp_path, max_bytes=len(BODY)), "x") == BODY
+    with pytest.raises(LimitExceeded, match=r"x\.json.* holds more than .* bytes; raise max_bytes="):
+        read(FileRegistry(tmp_path, max_bytes=len(BODY) - 1), "x")
 
 
 @pytest.mark.parametrize("ending", [".json.zst", ".json.gz"])

@@ -69,9 +69,9 @@ REFUSED: List[Tuple[Service, Dict[str, Any], str]] = [
     (service(node(tags=("t-1234",))), {}, "begins with 't-'"),
     (service(node(weights=Weights(0, 1))), {}, r"nodes\[0\].weights.passing must be 1 to 65535, not 0"),
     (service(node(weights=Weights(1, -1))), {}, r"nodes\[0\].weights.warning must be 0 to 65535, not -1"),
-    (service(), {"ttl": 0.5}, "ttl must be at least 1 s, not 0.5"),
-    (service(), {"ttl": float("nan")}, "ttl must be at least 1 s, not nan"),
-    (service(), {"deregister_after": 59.0}, "deregister_after must be at least 60 s"),
+    (service(), {"ttl": 0.5}, "ttl must be from 1 to 1,000,000,000 s, not 0.5"),
+    (service(), {"ttl": float("nan")}, "ttl must be from 1 to 1,000,000,000 s, not nan"),
+    (service(), {"deregister_after": 59.0}, "deregister_after must be from 60 "),
     (service(), {"ttl": None, "deregister_after": 60.0}, "deregister_after needs a ttl"),
     (service(), {"form": "xml"}, "form must be one of both, go-micro, compact, not"),
     (service(), {"tags": ["e-12"]}, "begins with 'e-'"),
@@ -435,6 +435,21 @@ def test_an_end_that_fails_is_an_error_and_can_be_tried_again() -> None:
     registration.close()
     registration.close()
     assert nodes.calls == [("remove", "a")] * 2
+
+
+def test_one_node_in_trouble_does_not_keep_the_others_from_going() -> None:
+    class Stubborn(Nodes):
+        def remove(self, node_id: str) -> None:
+            super().remove(node_id)
+            if self.calls.count(("remove", "b")) == 1 and node_id == "b":
+                raise ServerError("b is in trouble")
+
+    nodes = Stubborn()
+    registration = Registration(nodes, ["a", "b", "c"], about="greeter", interval=None)
+    with pytest.raises(ServerError, match="b is in trouble"):
+        registration.close()
+    assert nodes.calls == [("remove", "a"), ("remove", "b"), ("remove", "c")]
+    registration.close()
 
 
 def test_the_error_of_a_block_is_not_hidden_by_the_end() -> None:

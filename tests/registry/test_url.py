@@ -59,6 +59,17 @@ def test_a_password_is_not_repeated_even_then() -> None:
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["consul://h?token=secret", "http://bob:secret@h:1/?x=1", "consuls://bob:secret@h:1", "consul+unix:///s?token=secret",
+     "consul+unix://bob:secret@h/s", "http://h/#secret"],
+)  # fmt: skip
+def test_no_secret_is_repeated(url: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        open_registry(url)
+    assert "secret" not in str(caught.value)
+
+
 def test_connect() -> None:
     with connect("memory://", ttl=5.0) as cache:
         assert isinstance(cache, Cache)
