@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import re
-from typing import Dict, Iterable, Tuple
+from typing import Dict, Iterable, Optional, Tuple
 
 from ..registry import ConsulRegistry, open_registry
 from .fault import Fault
 
-__all__ = ["add_agent", "duration", "opened", "pair", "pairs"]
+__all__ = ["add_agent", "consul_at", "duration", "opened", "pair", "pairs"]
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PARTS = re.compile(r"(?:[0-9]+(?:\.[0-9]*)?(?:ms|s|m|h))+", re.ASCII)
@@ -33,12 +33,21 @@ def opened(args: argparse.Namespace) -> ConsulRegistry:
     Raises:
         Fault: it cannot be one.
     """
+    return consul_at("--registry", args.registry, args.token)
+
+
+def consul_at(option: str, url: str, token: Optional[str] = None) -> ConsulRegistry:
+    """The agent at the URL that this option names.
+
+    Raises:
+        Fault: it cannot be one.
+    """
     try:
-        registry = open_registry(args.registry, token=args.token)
+        registry = open_registry(url, token=token)
     except ValueError as error:
         raise Fault(str(error), code=2) from error
     if not isinstance(registry, ConsulRegistry):
-        raise Fault(f"--registry {args.registry}: only a Consul agent keeps what a command registers", code=2)
+        raise Fault(f"{option} {url}: a Consul agent is wanted", code=2)
     return registry
 
 

@@ -6,6 +6,8 @@ import argparse
 from typing import Any
 
 from ..codec import Decoder
+from ..errors import DecodeError
+from .fault import Fault
 from .show import as_json, print_json, print_snapshot
 from .source import chunks
 
@@ -30,9 +32,14 @@ def add_to(commands: Any) -> None:
 def run(args: argparse.Namespace) -> None:
     """Decode the file chunk by chunk and show it."""
     decoder = Decoder(args.service, strict=args.strict)
-    for chunk in chunks(args.file):
-        decoder.feed(chunk)
-    snapshot = decoder.finish()
+    empty = True
+    try:
+        for chunk in chunks(args.file):
+            empty = empty and not chunk
+            decoder.feed(chunk)
+        snapshot = decoder.finish()
+    except DecodeError as error:
+        raise Fault(f"{args.file}: {'is empty' if empty else error}") from error
     if args.json:
         print_json(as_json(snapshot))
     else:

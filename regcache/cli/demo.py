@@ -13,8 +13,9 @@ from .. import codec
 from ..cache import Cache
 from ..codec import Decoder, Node, Snapshot
 from ..errors import RegcacheError
-from ..registry import ConsulRegistry, MemoryRegistry, Registry
+from ..registry import MemoryRegistry, Registry
 from . import plain
+from .agent import consul_at
 from .fault import Fault
 from .measure import median_time, traced_peak
 from .show import by_version, endpoint_names, print_warnings, statuses
@@ -38,7 +39,9 @@ def add_to(commands: Any) -> None:
         "from it. It needs no registry: a recorded body comes with the package.",
     )
     source = parser.add_mutually_exclusive_group()
-    source.add_argument("--consul", metavar="URL", help="the same live, on the services of this Consul agent")
+    source.add_argument(
+        "--consul", metavar="URL", help="the same live, on the services of this Consul agent: consul://host:port"
+    )
     source.add_argument("--body", metavar="FILE", help="the same on a recorded body of your own; - for standard input")
     parser.add_argument("--service", metavar="NAME", help="with --consul: this service instead of the largest")
     parser.set_defaults(run=run)
@@ -46,7 +49,9 @@ def add_to(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Show everything, top to bottom."""
-    subject = _live(args.consul, args.service) if args.consul else _embedded(args.body)
+    if args.service is not None and args.consul is None:
+        raise Fault("--service goes with --consul", code=2)
+    subject = _embedded(args.body) if args.consul is None else _live(args.consul, args.service)
     with Cache(subject.registry) as cache:
         snapshot = subject.load()
         _title(subject)
@@ -102,13 +107,8 @@ def _embedded(file: Optional[str]) -> _Subject:
 
 def _live(url: str, wanted: Optional[str]) -> _Subject:
     """All services of an agent, loaded one after the other; the largest, or the one wanted, is the subject."""
-    try:
-        registry = ConsulRegistry(url)
-        names = registry.services()
-    except RegcacheError:
-        raise
-    except ValueError as error:
-        raise Fault(str(error), code=2) from error
+    registry = consul_at("--consul", url)
+    names = registry.services()
     if wanted is not None and wanted not in names:
         raise Fault(f"{url} has no service {wanted!r}")
     print(style(f"The services of {safe(url)}", "bold"))

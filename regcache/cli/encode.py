@@ -82,7 +82,7 @@ def _record(args: argparse.Namespace) -> Record:
     return _read(read_all("-"))
 
 
-# JSON as a record. The types of texts are checked by the encoder; here it is objects and lists.
+# JSON as a record.
 
 
 def _read(data: bytes) -> Record:

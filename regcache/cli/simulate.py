@@ -14,10 +14,10 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from .. import codec
 from ..errors import RegcacheError
-from ..registry import ConsulRegistry
 from ..simulate import CACHES, Result, Story, play
 from ..simulate.picture import FORMS, draw, plotting
 from ..simulate.service import Embedded, Home
+from .agent import consul_at
 from .fault import Fault
 from .text import columns, duration, plural, safe, size, style
 
@@ -45,7 +45,11 @@ def add_to(commands: Any) -> None:
         epilog="regcache simulate incident --plot incident.png",
     )
     default = Story()
-    incident.add_argument("--consul", metavar="URL", help="with a real agent behind the slowness (extra: consul)")
+    incident.add_argument(
+        "--consul",
+        metavar="URL",
+        help="with a real agent, consul://host:port, behind the slowness (extra: consul)",
+    )
     incident.add_argument(
         "--seconds",
         metavar="N",
@@ -68,16 +72,20 @@ def run(args: argparse.Namespace) -> None:
     for file in (args.json, args.plot):
         if file and file != "-" and not Path(file).absolute().parent.is_dir():
             raise Fault(f"{file}: there is no such folder", code=2)
+        if file and (Path(file).is_dir() or file.endswith("/")):
+            raise Fault(f"{file}: is a folder", code=2)
     if args.plot:
         _check_plot(args.plot)
     callers = 4 * args.nodes if args.callers is None else args.callers
     story = Story(args.seconds / len(CACHES), args.nodes, callers, args.seed)
-    if args.consul:
+    if args.consul is not None:
         _check_agent(args.consul)
     quiet = args.json == "-"
     if not quiet:
         _introduce(story, args.consul)
     results = _results(story, args.consul)
+    if not quiet:
+        print("\n".join(_table(results)), flush=True)
     if args.json:
         _write_json(args.json, story, args.consul, results)
     if args.plot:
@@ -85,8 +93,6 @@ def run(args: argparse.Namespace) -> None:
             draw(story, results, args.plot)
         except OSError as error:
             raise Fault(f"{args.plot}: {error.strerror or error}") from error
-    if not quiet:
-        print("\n".join(_table(results)))
 
 
 def _check_plot(file: str) -> None:
@@ -99,19 +105,14 @@ def _check_plot(file: str) -> None:
 
 
 def _check_agent(url: str) -> None:
-    try:
-        with contextlib.closing(ConsulRegistry(url)) as registry:
-            registry.services()
-    except RegcacheError:
-        raise
-    except ValueError as error:
-        raise Fault(str(error), code=2) from error
+    with contextlib.closing(consul_at("--consul", url)) as registry:
+        registry.services()
 
 
 def _results(story: Story, consul: Optional[str]) -> List[Result]:
     home: Callable[[], Home] = Embedded
     if consul is not None:
-        home = partial(ConsulRegistry, consul)
+        home = partial(consul_at, "--consul", consul)
     try:
         results = []
         for number, caching in enumerate(CACHES, 1):

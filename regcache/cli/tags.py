@@ -75,11 +75,12 @@ def _print(record: Record) -> None:
     if record.tags:
         lines += wrapped([safe(tag) for tag in record.tags], _label("other tags"))
     for line in lines:
-        print(cut(line, width()) if "\x1b" not in line else line)
+        line = cut(line, width())
+        print(style(line[:12], "bold") + line[12:] if line[:12].strip() else line)
 
 
 def _label(text: str) -> str:
-    return style(f"{text:<12}", "bold") if text else " " * 12
+    return f"{text:<12}"
 
 
 def _under(label: str, lines: List[str]) -> List[str]:

@@ -9,7 +9,7 @@ from typing import Iterable, List, Optional, Sequence
 
 __all__ = ["bar", "columns", "cut", "duration", "pad", "plural", "safe", "size", "style", "width", "wrapped"]
 
-_STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "magenta": "35"}
+_STYLES = {"bold": "1", "red": "31", "yellow": "33", "magenta": "35"}
 
 
 def width() -> Optional[int]:
@@ -112,9 +112,9 @@ def _unicode() -> bool:
     return encoding.startswith("utf")
 
 
-def plural(count: int, one: str, many: str = "") -> str:
+def plural(count: int, one: str) -> str:
     """``1 node``, ``2,000 nodes``."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
+    return f"{count:,} {one if count == 1 else one + 's'}"
 
 
 def size(count: float) -> str:

@@ -187,12 +187,13 @@ def _when_over(response: aiohttp.ClientResponse, exchange: Exchange) -> None:
     if connection is None:  # there was no body, or it came with the headers
         exchange.done()
         return
+    before = sys.exc_info()[1]
 
     def over() -> None:
         broken, now = response.content.exception(), sys.exc_info()[1]
         if isinstance(broken, NODES_OWN):
             exchange.done(broken)
-        elif isinstance(now, (asyncio.CancelledError, asyncio.TimeoutError)):
+        elif now is not before and isinstance(now, (asyncio.CancelledError, asyncio.TimeoutError)):
             # The reader was cancelled, or the time is over: it closes the response on its way out.
             exchange.done(now)
         else:

@@ -67,6 +67,7 @@ class Exchange:
         self.call = call
         self._attempt = attempt
         self._over: Optional[Callable[[], object]] = over
+        self._ended = False
 
     @property
     def node(self) -> Node:
@@ -95,7 +96,14 @@ class Exchange:
         if not failing:
             return False
         self.call.failed(f"HTTP {status}")
-        return self.leave(None, repeat)
+        # What the node was reached by is used until the body was read: over comes with done().
+        return self._left(None, repeat)
+
+    def forgotten(self) -> None:
+        """Nobody has the response any more: the garbage collector found it, in the middle of anything. Nothing is
+        learned of the node, since that might need a lock."""
+        self.call.ignore(_FORGOTTEN)
+        self.leave(None, False)
 
     def done(self, error: Optional[BaseException] = None) -> None:
         """The body was read, or closed, or broke off. Only the first time counts."""
@@ -103,19 +111,27 @@ class Exchange:
 
     def leave(self, error: Optional[BaseException], repeat: bool) -> bool:
         """Leave the call, with what it was told. True: go on with the next attempt."""
-        over, self._over = self._over, None
-        if over is None:
-            return False
-        kind, trace = (None, None) if error is None else (type(error), error.__traceback__)
         try:
-            # The attempt asks the budget for another one; that is only for what may be repeated.
-            if repeat:
-                self._attempt.__exit__(kind, error, trace)
-                return bool(self._attempt.again)
-            self.call.__exit__(kind, error, trace)
-            return False
+            return self._left(error, repeat)
         finally:
-            over()
+            over, self._over = self._over, None
+            if over is not None:
+                over()
+
+    def _left(self, error: Optional[BaseException], repeat: bool) -> bool:
+        if self._ended:
+            return False
+        self._ended = True
+        kind, trace = (None, None) if error is None else (type(error), error.__traceback__)
+        # The attempt asks the budget for another one; that is only for what may be repeated.
+        if repeat:
+            self._attempt.__exit__(kind, error, trace)
+            return bool(self._attempt.again)
+        self.call.__exit__(kind, error, trace)
+        return False
+
+
+_FORGOTTEN = Exception("the response was forgotten")
 
 
 def stay(url: str, location: str) -> str:
@@ -127,7 +143,10 @@ def stay(url: str, location: str) -> str:
     old = urlsplit(url)
     if not old.scheme.endswith("+regcache"):
         return location
-    joined = urlsplit(urljoin(urlunsplit(old._replace(scheme=old.scheme[: -len("+regcache")])), location))
+    try:
+        joined = urlsplit(urljoin(urlunsplit(old._replace(scheme=old.scheme[: -len("+regcache")])), location))
+    except ValueError:  # no URL: the library says so, or nobody follows it
+        return location
     if joined.netloc == old.netloc.rpartition("@")[2] and joined.scheme in ("http", "https"):
         joined = joined._replace(scheme=f"{joined.scheme}+regcache")
     return urlunsplit(joined)
@@ -136,12 +155,11 @@ def stay(url: str, location: str) -> str:
 class Stopwatch:
     """Seconds since it was made."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._began = clock()
+    def __init__(self) -> None:
+        self._began = time.monotonic()
 
     def __call__(self) -> float:
-        return self._clock() - self._began
+        return time.monotonic() - self._began
 
 
 def longest(*timeouts: Optional[float]) -> Optional[float]:

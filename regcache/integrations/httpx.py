@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import Any, AsyncIterator, Callable, Collection, Dict, Generic, Iterator, Optional, TypeVar, Union
+from typing import Any, AsyncIterator, Callable, Collection, Dict, Generic, Iterator, Optional, Tuple, TypeVar, Union
 
 from ..codec import Node
 from ..errors import RegcacheError, Timeout
@@ -52,7 +52,7 @@ class _Finder(Generic[T]):
         self.settings = settings
         self.transport = transport
         self._end = end
-        self._links: Dict[Selector, Links[T]] = {}
+        self._links: Dict[Tuple[Selector, str], Links[T]] = {}
         self._plain: Optional[T] = None
         self._lock = threading.Lock()
 
@@ -63,13 +63,15 @@ class _Finder(Generic[T]):
         except (RegcacheError, ValueError) as error:
             raise unfound(error, request) from error
 
-    def links(self, selector: Selector) -> Links[T]:
-        links = self._links.get(selector)
+    def links(self, selector: Selector, request: httpx.Request) -> Links[T]:
+        # httpx does not ask for which name a connection was verified: each has connections of its own.
+        key = selector, request.url.host if request.url.scheme.startswith("https") else ""
+        links = self._links.get(key)
         if links is None:
             with self._lock:
-                links = self._links.get(selector)
+                links = self._links.get(key)
                 if links is None:
-                    links = self._links[selector] = Links(selector, lambda node: self.transport(), self._end)
+                    links = self._links[key] = Links(selector, lambda node: self.transport(), self._end)
         return links
 
     def plain(self) -> T:
@@ -195,7 +197,7 @@ class Transport(httpx.BaseTransport):
         selector = self._finder.selector(request)
         if selector is None:
             return self._finder.plain().handle_request(request)
-        links = self._finder.links(selector)
+        links = self._finder.links(selector, request)
         mine = _Request(request, self._finder.settings)
         for attempt in self._finder.settings.attempts(selector, request, mine.timeout):
             finding = Stopwatch()
@@ -220,6 +222,7 @@ class Transport(httpx.BaseTransport):
                     exchange.done()
                 return response
             response.close()
+            exchange.done()
         raise AssertionError("the last attempt returns or raises")
 
     def close(self) -> None:
@@ -255,7 +258,7 @@ class AsyncTransport(httpx.AsyncBaseTransport):
         selector = self._finder.selector(request)
         if selector is None:
             return await self._finder.plain().handle_async_request(request)
-        links = self._finder.links(selector)
+        links = self._finder.links(selector, request)
         mine = _Request(request, self._finder.settings)
         async for attempt in self._finder.settings.attempts(selector, request, mine.timeout):
             finding = Stopwatch()
@@ -279,6 +282,7 @@ class AsyncTransport(httpx.AsyncBaseTransport):
                     exchange.done()
                 return response
             await response.aclose()
+            exchange.done()
         raise AssertionError("the last attempt returns or raises")
 
     async def aclose(self) -> None:
@@ -295,6 +299,9 @@ class _Body(httpx.SyncByteStream):
     def __init__(self, stream: httpx.SyncByteStream, exchange: Exchange) -> None:
         self._stream = stream
         self._exchange = exchange
+
+    def __del__(self) -> None:
+        self._exchange.forgotten()
 
     def __iter__(self) -> Iterator[bytes]:
         try:
@@ -317,6 +324,9 @@ class _AsyncBody(httpx.AsyncByteStream):
     def __init__(self, stream: httpx.AsyncByteStream, exchange: Exchange) -> None:
         self._stream = stream
         self._exchange = exchange
+
+    def __del__(self) -> None:
+        self._exchange.forgotten()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:

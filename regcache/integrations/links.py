@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from contextlib import suppress
-from typing import Any, Callable, Coroutine, Dict, Generic, List, Optional, Set, TypeVar
+from typing import Any, Callable, Coroutine, Deque, Dict, Generic, List, Optional, Set, TypeVar
 
 from ..codec import Node
 from ..select import Selector
@@ -50,15 +51,15 @@ class Link(Generic[T]):
 
     __slots__ = ("due", "gone", "opened", "target", "used")
 
-    def __init__(self, target: str, opened: T, gone: bool) -> None:
+    def __init__(self, target: str, opened: T, gone: Optional[object]) -> None:
         self.target = target
         self.opened = opened
         #: Calls that are not over.
         self.used = 0
-        #: Is its node gone?
+        #: Is its node gone? Each going is an object of its own.
         self.gone = gone
         #: May it be closed when nobody uses it?
-        self.due = gone
+        self.due = gone is not None
 
 
 class Links(Generic[T]):
@@ -89,6 +90,8 @@ class Links(Generic[T]):
         self._links: Dict[str, Link[T]] = {}
         #: Those whose nodes are gone.
         self._gone: Dict[str, Link[T]] = {}
+        #: Those that were given back, and are still counted as used.
+        self._given: Deque[Link[T]] = deque()
         self._closed = False
         selector.source.listen(self._follow)
 
@@ -102,18 +105,17 @@ class Links(Generic[T]):
             if link is None:
                 # A refresh may have come after the node was picked. Then nobody would ever close it.
                 gone = self._closed or node.target not in self._targets()
-                link = self._links[node.target] = Link(node.target, self._open(node), gone)
+                link = self._links[node.target] = Link(node.target, self._open(node), object() if gone else None)
                 if gone:
                     self._gone[node.target] = link
             link.used += 1
-            return link
+        self._tidy()
+        return link
 
     def give(self, link: Link[T]) -> None:
-        """A call is over."""
-        with self._lock:
-            link.used -= 1
-            ending = self._ended()
-        self._end(ending)
+        """A call is over. May be called by the garbage collector, in the middle of anything."""
+        self._given.append(link)
+        self._tidy()
 
     def close(self) -> List[T]:
         """Everything that is open, in use or not, for the caller to close."""
@@ -127,27 +129,38 @@ class Links(Generic[T]):
     def _follow(self) -> None:
         """There is another snapshot, or none any more."""
         with self._lock:
-            gone = []
+            gone, some = object(), False
             targets = self._targets()
             for link in self._links.values():
                 if link.target in targets:
-                    link.gone = link.due = False
+                    link.gone, link.due = None, False
                     self._gone.pop(link.target, None)
-                elif not link.gone:
-                    link.gone, link.due = True, not self._grace
+                elif link.gone is None:
+                    link.gone, link.due, some = gone, not self._grace, True
                     self._gone[link.target] = link
-                    gone.append(link)
             ending = self._ended()
         self._end(ending)
-        if gone and self._grace:
+        self._tidy()
+        if some and self._grace:
             self._later(self._grace, lambda: self._ripe(gone))
 
-    def _ripe(self, gone: "List[Link[T]]") -> None:
+    def _ripe(self, gone: object) -> None:
         with self._lock:
-            for link in gone:
-                link.due = link.gone
+            for link in self._gone.values():
+                link.due = link.due or link.gone is gone
             ending = self._ended()
         self._end(ending)
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """End what nobody uses any more. Never waits for the lock: this very thread may hold it, interrupted by the
+        garbage collector. Whoever holds it comes here when he is done."""
+        while self._given and self._lock.acquire(blocking=False):
+            try:
+                ending = self._ended()
+            finally:
+                self._lock.release()
+            self._end(ending)
 
     def _targets(self) -> "frozenset[str]":
         snapshot = self._selector.source.view()[0]
@@ -155,6 +168,8 @@ class Links(Generic[T]):
         return frozenset(self._links if snapshot is None else (node.target for node in snapshot))
 
     def _ended(self) -> List[T]:
+        while self._given:
+            self._given.popleft().used -= 1
         ended = [link for link in self._gone.values() if link.due and not link.used]
         for link in ended:
             del self._links[link.target], self._gone[link.target]

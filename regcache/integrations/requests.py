@@ -62,7 +62,8 @@ class NodeAdapter(HTTPAdapter):
 
 
 class Adapter(BaseAdapter):
-    """Sends each request to a node of the service that is the URL's host. May be shared by sessions and threads.
+    """Sends each request to a node of the service that is the URL's host. May be shared by threads, and by sessions
+    that end together: closing one of them closes it.
 
     Whatever prefix it is mounted at, the schemes ``http+regcache`` and ``https+regcache`` are spoken as ``http`` and
     ``https``.
@@ -148,6 +149,7 @@ class Adapter(BaseAdapter):
             ):
                 return self._answer(response, request, exchange)
             response.close()
+            exchange.done()
             _rewind(request)
         raise AssertionError("the last attempt returns or raises")
 
@@ -205,7 +207,7 @@ class Adapter(BaseAdapter):
             response.headers["Location"] = stay(response.url, response.headers["Location"])
         response.cookies = RequestsCookieJar()
         extract_cookies_to_jar(response.cookies, request, response.raw)
-        _when_over(response.raw, exchange.done)
+        _when_over(response.raw, exchange)
         return response
 
 
@@ -218,7 +220,9 @@ class _Times:
         self.late: Optional[requests.ConnectTimeout] = None
         if isinstance(timeout, urllib3.Timeout):
             total: Any = timeout.total
-            self.all = self.connect = None if total is None else float(total)
+            self.all = None if total is None else float(total)
+            connect = timeout.connect_timeout
+            self.connect = float(connect) if isinstance(connect, (int, float)) else self.all
         else:
             self.connect, self._read = timeout if isinstance(timeout, tuple) else (timeout, timeout)
             self.all = longest(self.connect, self._read)
@@ -313,23 +317,29 @@ class _Raw(urllib3.HTTPResponse):
     its way; everybody else calls ``close``.
     """
 
-    done: Callable[[Optional[BaseException]], object]
+    exchange: Exchange
+    #: What was being handled when the response came, which is none of its business.
+    before: Optional[BaseException]
 
     def release_conn(self) -> None:
         super().release_conn()
         error = sys.exc_info()[1]
-        self.done(error if isinstance(error, BROKEN) else None)
+        self.exchange.done(error if isinstance(error, BROKEN) and error is not self.before else None)
 
     def close(self) -> None:
         super().close()
-        self.done(None)
+        if getattr(self, "_finalizing", False):  # io.IOBase says that it is the garbage collector who closes it
+            self.exchange.forgotten()
+        else:
+            self.exchange.done()
 
 
-def _when_over(raw: Any, done: Callable[[Optional[BaseException]], object]) -> None:
+def _when_over(raw: Any, exchange: Exchange) -> None:
     if type(raw) is not urllib3.HTTPResponse:  # an adapter that answers by itself
-        done(None)
+        exchange.done()
         return
     raw.__class__ = _Raw
-    setattr(raw, "done", done)  # noqa: B010
+    setattr(raw, "exchange", exchange)  # noqa: B010
+    setattr(raw, "before", sys.exc_info()[1])  # noqa: B010
     if raw.isclosed():  # there is no body, and nothing to read
         raw.release_conn()

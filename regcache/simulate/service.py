@@ -77,7 +77,7 @@ TYPES = ("string", "int64", "bool", "float64", "[]string", "uint8")
 
 
 def made_service(name: str, count: int, seed: int) -> Service:
-    """A service of so many nodes, always the same for a seed; each has some 3 kB of records, as real ones have."""
+    """A service of so many nodes, always the same for a seed; each takes some 3 kB of the body."""
     dice = random.Random(seed)
     endpoints = tuple(_endpoint(dice) for _ in range(4))
     nodes = tuple(

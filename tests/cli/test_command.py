@@ -26,7 +26,7 @@ RECORDED = GOMICRO / "consul"
 SMALL = RECORDED / "health_a.json"
 #: Larger than any pipe's buffer, as JSON.
 LARGE = RECORDED / "health_b.json.zst"
-COMMANDS = ("decode", "tags", "get", "demo")
+COMMANDS = ("decode", "tags", "get", "demo", "register", "deregister", "simulate")
 
 
 # -- help and version -------------------------------------------------------------------------------------------------
@@ -57,10 +57,14 @@ def test_each_command_has_help(run: Run, name: str) -> None:
         (["--json", "TAG"], "tags"),
         (["--registry", "--token", "--datacenter", "--timeout", "--json", "SERVICE"], "get"),
         (["--consul", "--body", "--service"], "demo"),
+        (["--registry", "--token", "SERVICE"], "deregister"),
+        (["--address", "--port", "--version", "--metadata", "--endpoint", "--ttl", "--form", "--registry"], "register"),
+        (["--version", "--metadata", "--endpoint", "--form"], "tags encode"),
+        (["--consul", "--seconds", "--nodes", "--callers", "--seed", "--json", "--plot"], "simulate incident"),
     ],
 )
 def test_help_explains_every_option(run: Run, options: List[str], name: str) -> None:
-    explained = run(name, "--help").out.partition("\n\n")[2]
+    explained = run(*name.split(), "--help").out.partition("\n\n")[2]
     for option in options:
         assert re.search(rf"^  {option}\b", explained, re.MULTILINE) or option in ("FILE", "TAG", "SERVICE"), option
         assert option.lower().lstrip("-") in explained.lower()

@@ -183,7 +183,7 @@ def test_nobody_listens(run: Run) -> None:
 @pytest.mark.parametrize("url", ["127.0.0.1:8500", "etcd://127.0.0.1"])
 def test_a_url_that_names_no_agent_is_2(run: Run, url: str) -> None:
     done = run("demo", "--consul", url)
-    assert done.code == 2 and "looks like http://host:port" in done.complaint
+    assert done.code == 2 and "looks like consul://host:port" in done.complaint
 
 
 def test_a_missing_file(run: Run, tmp_path: Path) -> None:

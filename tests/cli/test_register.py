@@ -129,7 +129,7 @@ def test_an_agent_that_is_restarted_without_its_data_gets_it_back(consul_program
         assert running_.line().startswith("registered ")
     with running_:
         with running(consul_program, tmp_path, "-dev", ports=ports) as agent:
-            eventually(lambda: "greeter-1" in known(agent), 4.0)
+            eventually(lambda: "greeter-1" in known(agent))
             code, lines, complaints = running_.stop(signal.SIGTERM)
     assert (code, lines[-1]) == (0, "deregistered greeter-1")
     assert f"regcache: greeter at {agent.url}: was lost, and is registered again (greeter-1)\n" in complaints
@@ -170,11 +170,11 @@ def test_killed_it_is_removed_by_the_agent_itself(consul_agent: Agent, service_n
         (["a/../b", "--port", "1"], "name 'a/../b' is a path"),
         (["greeter", "--port", "1", "--id", ""], "--id may not be empty"),
         (["greeter", "--port", "1", "--address", "0.0.0.0"], "--address '0.0.0.0' is no address"),
-        (["greeter", "--port", "1", "--ttl", "10ms"], "--ttl must be at least 1 s, not 0.01"),
-        (["greeter", "--port", "1", "--deregister-after", "5s"], "--deregister-after must be at least 60 s"),
+        (["greeter", "--port", "1", "--ttl", "10ms"], "--ttl must be from 1 to 1,000,000,000 s, not 0.01"),
+        (["greeter", "--port", "1", "--deregister-after", "5s"], "--deregister-after must be from 60"),
         (["greeter", "--port", "1", "--tag", "e-12"], "begins with 'e-'"),
         (["greeter", "--port", "1", "--metadata", "a=1", "a=2"], "--metadata a=... is there twice"),
-        (["greeter", "--port", "1", "--registry", "memory://"], "only a Consul agent keeps"),
+        (["greeter", "--port", "1", "--registry", "memory://"], "--registry memory://: a Consul agent is wanted"),
         (["greeter", "--port", "1", "--registry", "ftp://x"], "names no registry"),
     ],
 )

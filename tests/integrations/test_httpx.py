@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import threading
 from collections import Counter
@@ -382,9 +383,11 @@ def test_a_response_that_is_forgotten_does_not_keep_a_node_busy(nodes: Nodes, ca
     with http:
         response = http.send(http.build_request("GET", URL), stream=True)
         assert in_flight(selector) == 1
-        response.close()
+        (links,) = http._transport._finder._links.values()  # type: ignore[attr-defined]
+        (link,) = links._links.values()
         del response
-        assert in_flight(selector) == 0
+        gc.collect()
+        assert in_flight(selector) == 0 and not link.used and not failures(selector)[0]
 
 
 # -- retries ---------------------------------------------------------------------------------------------------------

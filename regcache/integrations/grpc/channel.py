@@ -10,7 +10,7 @@ from typing import Any, Callable, Collection, List, Optional, Tuple
 import grpc
 
 from ...codec import Node
-from ...errors import RegcacheError
+from ...errors import RegcacheError, Unavailable
 from ...select import Attempt
 from ..calls import Exchange
 from ..links import Links
@@ -153,10 +153,10 @@ class Channel(grpc.Channel):
         told: "List[Any]" = []
         with self._lock:
             self._subscribed.append((callback, told))
+        self._tell()
         if try_to_connect and self._state() is grpc.ChannelConnectivity.IDLE:
             # The first question makes the cache ask. Whoever subscribes does not wait for the answer.
             threading.Thread(target=self._ask, name="regcache-grpc-ask", daemon=True).start()
-        self._tell()
 
     def unsubscribe(self, callback: Callable[[Any], object]) -> None:
         with self._lock:
@@ -176,8 +176,8 @@ class Channel(grpc.Channel):
         self._tell()
 
     def _tell(self) -> None:
-        state = self._state()
         with self._lock:
+            state = self._state()
             to_tell = [callback for callback, told in self._subscribed if told != [state]]
             for _, told in self._subscribed:
                 told[:] = [state]
@@ -220,6 +220,8 @@ class _Method:
 
     def _enter(self, attempt: Attempt) -> "Tuple[Exchange, Any]":
         """The call, and the channel of its node. Raises RegcacheError."""
+        if self._channel._closed:
+            raise Unavailable("the channel is closed")
         links = self._channel.links
         call = found(attempt.__enter__())
         try:
