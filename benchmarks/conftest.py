@@ -113,7 +113,7 @@ def _raced_in_turns(
     shuffle = random.Random(1).shuffle
     times: Dict[str, List[float]] = {name: [] for name in order}
     for work in works.values():
-        work()
+        by(work)
     for _ in range(rounds):
         shuffle(order)
         for name in order:

@@ -25,18 +25,19 @@ def empty_method() -> Callable[[], object]:
     from Cython.Build import cythonize
     from setuptools import Distribution, Extension
 
-    folder = Path(tempfile.mkdtemp(prefix="regcache-empty-"))
-    (folder / "empty.pyx").write_text(SOURCE)
-    extension = Extension("empty", [str(folder / "empty.pyx")], extra_compile_args=FLAGS)
-    made = cythonize([extension], quiet=True, build_dir=str(folder / "c"))
-    distribution = Distribution({"name": "empty", "ext_modules": made})
-    command: Any = distribution.get_command_obj("build_ext")
-    command.build_lib, command.build_temp = str(folder), str(folder / "o")
-    command.ensure_finalized()
-    command.run()
-    spec = importlib.util.spec_from_file_location("empty", next(folder.glob("empty*.so")))
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["empty"] = module
-    spec.loader.exec_module(module)
-    return module.Empty().nothing  # type: ignore[no-any-return]
+    with tempfile.TemporaryDirectory(prefix="regcache-empty-") as name:
+        folder = Path(name)
+        (folder / "empty.pyx").write_text(SOURCE)
+        extension = Extension("empty", [str(folder / "empty.pyx")], extra_compile_args=FLAGS)
+        made = cythonize([extension], quiet=True, build_dir=str(folder / "c"))
+        distribution = Distribution({"name": "empty", "ext_modules": made})
+        command: Any = distribution.get_command_obj("build_ext")
+        command.build_lib, command.build_temp = str(folder), str(folder / "o")
+        command.ensure_finalized()
+        command.run()
+        spec = importlib.util.spec_from_file_location("empty", next(folder.glob("empty*.so")))
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules["empty"] = module
+        spec.loader.exec_module(module)
+        return module.Empty().nothing  # type: ignore[no-any-return]

@@ -44,9 +44,10 @@ def losses(run: Run) -> List[Loss]:
         for backend, some in (("pure", pure), ("compiled", [member for member in ours if member not in pure])):
             for again in (False, True):
                 mine, theirs = _of_kind(some, again), _of_kind(others, again)
-                loss = _loss(group, backend, mine, theirs) if mine and theirs else None
-                if loss is not None:
-                    found.append(loss)
+                if mine and theirs and "incident" not in mine[0]["extra_info"]:
+                    kept = [name for name in _KEPT if name in mine[0]["extra_info"]] or [""]
+                    some_losses = (_loss(group, backend, mine, theirs, name) for name in kept)
+                    found += [loss for loss in some_losses if loss is not None]
     return sorted(found, key=lambda loss: -loss.times)
 
 
@@ -55,27 +56,27 @@ def _of_kind(members: List[Member], again: bool) -> List[Member]:
     return [member for member in members if way_of(member).endswith(("-warm", "-refresh")) == again]
 
 
-def _loss(group: str, backend: str, ours: List[Member], others: List[Member]) -> Optional[Loss]:
-    info = ours[0]["extra_info"]
-    if "incident" in info:
-        return None
+def _loss(group: str, backend: str, ours: List[Member], others: List[Member], kept: str) -> Optional[Loss]:
+    """``kept``: what is compared, of _KEPT; "": the time."""
     measured: Callable[[Member], float] = lambda member: float(member["stats"]["median"])  # noqa: E731
     shown: Callable[[float], str] = seconds
-    for name, (kept, text) in _KEPT.items():
-        if name in info:
-            measured, shown = kept, text
+    if kept:
+        measured, shown = _KEPT[kept]
     best, other = min(ours, key=measured), min(others, key=measured)
     times = measured(best) / measured(other) if measured(other) else 1.0
-    if not any(name in info for name in _KEPT):
+    if not kept:
         times = ratio(best, other)[1]
     if times < NOTHING:
         return None
+    group += ", held afterwards" if kept == "held_bytes" else ""
     return Loss(group, backend, way_of(best), way_of(other), shown(measured(best)), shown(measured(other)), times)
 
 
-#: What is compared where it is not the time: the peak of memory; p99 of what was counted call by call.
+#: What is compared where it is not the time: the peak of memory, and what is held afterwards; p99 of what was counted
+#: call by call.
 _KEPT: Dict[str, "tuple[Callable[[Member], float], Callable[[float], str]]"] = {
     "peak_bytes": (lambda member: float(member["extra_info"]["peak_bytes"]), data_size),
+    "held_bytes": (lambda member: float(member["extra_info"]["held_bytes"]), data_size),
     "herd": (lambda member: float(member["extra_info"]["herd"]["p99"]), seconds),
     "calls": (lambda member: float(member["extra_info"]["calls"]["middle"][2]), seconds),
 }

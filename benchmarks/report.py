@@ -37,14 +37,15 @@ Lookups, requests in flight, memory and backends over time while a registry is s
 """
 LOST = """\
 The best of our ways beside the best of the others, wherever that is better; found by the report in the numbers, by the
-median, in herds and single calls by p99, for memory by the peak. Ways that know a body from before (`-warm`,
-`-refresh`) are compared with each other, and so are those that do not. What does nothing at all is no way.
+median, in herds and single calls by p99, for memory by the peak and by what is held afterwards. Ways that know a body
+from before (`-warm`, `-refresh`) are compared with each other, and so are those that do not. What does nothing at all
+is no way.
 """
 GO = """\
 This run had no Go toolchain with go-micro's modules, so go-micro in Go is not in it (`benchmarks/test_go.py` compares
-where there is one). Measured apart from this suite, on a machine like this one, Go's go-micro took 41 ms and allocated
-82 MB a call for `health_b`, and 368 ms and 684 MB for `health_c`; no ratio is made of these, since they are of another
-run.
+where there is one). Quoted as they were reported, of another run on another machine with two cores: Go's go-micro
+v1.1.0 took 41 ms and allocated 82 MB a call for `health_b`, and 368 ms and 684 MB for `health_c`. No ratio is made of
+these.
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Callable, Dict
 
 import pytest
@@ -28,7 +29,7 @@ def test_get(way: str, race: Any) -> None:
 
         def prepare(way: str) -> Callable[[], Any]:
             get = WAYS[way](cache)
-            work = get if way == "reader" else lambda: get("greeter")
+            work = get if way == "reader" else functools.partial(get, "greeter")
             assert work() is held
             return work
 

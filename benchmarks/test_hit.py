@@ -35,10 +35,9 @@ def test_threads(way: str, cache: Cache, race: Any) -> None:
 
     def prepare(way: str) -> Callable[[], Any]:
         if way == "regcache":
-            return lambda: cache.get(made.SERVICE)
+            return functools.partial(cache.get, made.SERVICE)
         if way == "dict":
-            held = {made.SERVICE: LIST}
-            return lambda: held[made.SERVICE]
+            return functools.partial({made.SERVICE: LIST}.__getitem__, made.SERVICE)
         return caches.SYNC[way](lambda: LIST, TTL)
 
     work = prepare(way)

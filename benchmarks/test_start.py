@@ -28,11 +28,17 @@ WAYS: Dict[str, str] = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_start(way: str, race: Any) -> None:
+def test_start(way: str, race: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
     """From the start of the process to its end; byte code is there from the start before."""
 
     def prepare(way: str) -> Callable[[], object]:
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        # Whatever this machine does with byte code: it is written by the first start, and read by all others.
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "PYTHONPYCACHEPREFIX": str(tmp_path_factory.getbasetemp()),
+        }
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         command = [sys.executable, "-c", WAYS[way]]
         return lambda: subprocess.run(command, cwd=ROOT, env=environment, check=True)
 

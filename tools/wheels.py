@@ -247,7 +247,7 @@ def main() -> None:
     for python in asked.python:
         try:
             print(" | ".join(row(python, sdist, libraries, asked.tests)), flush=True)
-        except SystemExit as error:  # The other interpreters are tried all the same.
+        except (SystemExit, OSError) as error:  # The other interpreters are tried all the same.
             failed.append(python)
             print(error, file=sys.stderr, flush=True)
     print(f"\nload average {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import gc
-import json
 import sys
 from itertools import repeat
 from typing import Any, Callable, Dict, List
@@ -18,7 +17,7 @@ from regcache.codec import compiled, encode_compact, encode_tags
 
 from .. import forms, made
 
-__all__ = ["CALLS", "KERNELS", "main"]
+__all__ = ["CALLS", "main"]
 
 NODES = 50
 ENDPOINTS = 8
@@ -75,12 +74,8 @@ def prepared(cache: Cache) -> Dict[str, Callable[[], Any]]:
     }
 
 
-KERNELS = tuple(CALLS)
-
-
 def main(library: str) -> None:
     marks = ctypes.CDLL(library)
-    names = {name: name.encode() for name in KERNELS}
     registry = MemoryRegistry()
     registry.put(made.SERVICE, made.body(NODES, "shared").data)
     # Long enough that nothing is refreshed meanwhile, however slow the counting makes it.
@@ -88,15 +83,14 @@ def main(library: str) -> None:
         cache.get(made.SERVICE, timeout=600.0)
         works = prepared(cache)
         gc.disable()
-        for name in KERNELS:
-            work, calls = works[name], CALLS[name]
+        for name, calls in CALLS.items():
+            work, mark = works[name], name.encode()
             for _ in range(3):
                 work()
             marks.begin()
             for _ in repeat(None, calls):
                 work()
-            marks.end(names[name])
-    print(json.dumps(list(KERNELS)))
+            marks.end(mark)
 
 
 if __name__ == "__main__":
