@@ -2,7 +2,7 @@
 
 - ``python`` blocks share one namespace, and may ``await``. A block whose first line is ``# name.py`` is written to that
   file in place of being run.
-- ``text`` right after Python is what that must have printed; ``...`` stands for anything.
+- ``text`` after Python (and before the next ``text``) is what that must have printed; ``...`` stands for anything.
 - ``sh`` blocks are run line by line. Servers go on in the background to the end of the page. Commands that change the
   reader's machine are only checked: that the extra, the script or the target they name exists.
 - ``<!-- run`` ... ``-->`` is Python that no reader sees: what the page takes for granted, and what has to be true.
@@ -28,16 +28,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional
 
 ROOT = Path(__file__).parents[2]
 #: Kinds of blocks that are pictures or excerpts, not code.
-SHOWN = {"", "text", "json", "toml", "yaml", "{toctree}", "{include}", "{eval-rst}"}
+SHOWN = {"text", "json", "toml", "yaml", "{toctree}", "{include}", "{eval-rst}"}
 HIDDEN = re.compile(r"<!-- run\n(.*?)-->", re.DOTALL)
 FENCE = re.compile(r"(?ms)^(?P<fence>`{3,})(?P<kind>[^\n`]*)\n(?P<code>.*?)^(?P=fence)[ ]*$")
 SERVERS = ("gunicorn", "uvicorn", "celery", "regcache register", "python -m django runserver", "python server.py")
 #: Installing, cloning, and the project's own commands, which other checks run.
-NOT_HERE = ("pip install", "git clone", "cd ", "sh tools/", "make ", "python -m pip", "sudo ", "docker ", "pre-commit",
+NOT_HERE = ("apt-get ", "pip install", "git clone", "cd ", "sh tools/", "make ", "python -m pip", "sudo ", "docker ", "pre-commit",
             "tests/fuzz/run", "python -m tools.", "python -m pytest", "REGCACHE_", "HYPOTHESIS_PROFILE", "python -m benchmarks")  # fmt: skip
 
 
@@ -80,7 +80,8 @@ class Page:
             "127.0.0.1:8000": f"127.0.0.1:{self.port}",
         }
         self._namespace: Dict[str, Any] = {"__name__": "page", "__builtins__": __builtins__}
-        self._printed = ""
+        #: What the last Python block printed; None: that was compared.
+        self._printed: Optional[str] = None
         self._loop = asyncio.new_event_loop()
         self._servers: "List[subprocess.Popen[bytes]]" = []
         sys.path.insert(0, os.getcwd())
@@ -100,7 +101,7 @@ class Page:
                     code = code.replace(here, there)
                 if block.kind in ("python", "hidden"):
                     self._python(code, block)
-                elif block.kind == "text" and self._printed:
+                elif block.kind == "text" and self._printed is not None:
                     self._compare(code, block)
                 elif block.kind == "sh":
                     self._shell(code, block)
@@ -128,7 +129,7 @@ class Page:
             self._printed = said.getvalue()
 
     def _compare(self, wanted: str, block: Block) -> None:
-        found, self._printed = self._printed, ""
+        found, self._printed = self._printed or "", None
         flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
         if not doctest.OutputChecker().check_output(wanted, found, flags):
             raise SystemExit(f"{self.path}:{block.line}: the page promises\n{wanted}\nand this was printed:\n{found}")
@@ -179,8 +180,8 @@ class Page:
 
 def unknown(command: str) -> Iterator[str]:
     """What a command that is not run names, and what is not there."""
-    for script in re.findall(r"(?:sh |^)((?:tools|tests)/[\w./-]+)", command):
-        if not (ROOT / script).is_file():
+    for script in re.findall(r"(?:^|\s)((?:tools|tests)/[\w./-]+)", command):
+        if not (ROOT / script).exists():
             yield f"{command!r}: there is no {script}"
     for target in re.findall(r"\bmake ([\w-]+)", command):
         if not re.search(rf"(?m)^{re.escape(target)}:", (ROOT / "Makefile").read_text()):

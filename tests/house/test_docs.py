@@ -18,7 +18,12 @@ from tests.consul import Agent
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
     path.relative_to(ROOT).as_posix()
-    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+    for path in [
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "benchmarks/README.md",
+        *(ROOT / "docs").rglob("*.md"),
+    ]
 )
 #: Seconds for one page.
 LONGEST = 180.0

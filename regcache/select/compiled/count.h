@@ -1,5 +1,6 @@
-/* Words that many threads count with. Nothing else is concluded from them, so they need no order among each other. With
-   the GIL, which whoever counts holds, a plain addition is one step already, and costs a tenth of an atomic one. */
+/* Words that many threads count with. Nothing else is concluded from them (but from those that are swapped), so they
+   need no order among each other. With the GIL, which whoever counts holds, a plain addition is one step already, and
+   costs less than an atomic one. */
 #ifndef RC_SELECT_COUNT_H
 #define RC_SELECT_COUNT_H
 
