@@ -1,5 +1,5 @@
-"""What people type: ``regcache decode``, ``tags``, ``get``, ``register``, ``deregister``, ``demo``, ``simulate``; one
-file each.
+"""What people type: ``regcache decode``, ``tags``, ``tags encode`` (encode.py), ``get``, ``register``, ``deregister``,
+``demo``, ``simulate``; one file each.
 
 Exit codes: 0 it worked, 1 the input or the registry is at fault, 2 the command line is.
 """
@@ -80,10 +80,22 @@ def _parser() -> argparse.ArgumentParser:
         prog="regcache", description="Look at what a service registry says, and at what regcache makes of it."
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and the codec in use")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=_Command)
     for command in (decode, tags, encode, get, register, deregister, demo, simulate):
         command.add_to(commands)
     return parser
+
+
+class _Command(argparse.ArgumentParser):
+    """Its epilog is an example, which is not broken into lines: people copy it."""
+
+    def format_help(self) -> str:
+        example, self.epilog = self.epilog, None
+        try:
+            text = super().format_help()
+        finally:
+            self.epilog = example
+        return f"{text}\nexample:\n  {example}\n" if example else text
 
 
 class _Version(argparse.Action):

@@ -57,7 +57,7 @@ def add_to(commands: Any) -> None:
         "--form",
         choices=("both", "go-micro", "compact"),
         default="both",
-        help="the tags: for every go-micro reader, regcache's compact one, or both (%(default)s)",
+        help="the tags: both kinds, those for every go-micro reader, or regcache's compact one (%(default)s)",
     )
     add_agent(parser)
     parser.set_defaults(run=run)
@@ -89,6 +89,8 @@ def run(args: argparse.Namespace) -> None:
         except ImportError as error:
             raise Fault(str(error)) from error
         with registration:
+            if node_id not in registry.registered():  # a server that is no agent may say yes to everything
+                raise Fault(f"{registry.url} took the registration, but does not know {node_id}")
             _say(f"registered {args.name} as {node_id} at {node.target}, with {registry.url}")
             _say(f"passing at least every {registration.interval:.3g} s of a TTL of {args.ttl:g} s; Ctrl-C stops it")
             stopped = signal.sigwait(signals)

@@ -40,7 +40,7 @@ def test_help_lists_the_commands(run: Run) -> None:
     done = run("--help")
     assert done.code == 0 and done.err == ""
     for name in COMMANDS:
-        assert re.search(rf"^    {name} +\w", done.out, re.MULTILINE), done.out
+        assert re.search(rf"^    {name}\s+\w", done.out, re.MULTILINE), done.out
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -19,6 +19,7 @@ from regcache.registry import ConsulRegistry
 from tests import oracle
 from tests.consul import Agent, free_ports, running
 from tests.eventually import eventually
+from tests.faulty import FaultyServer, response
 
 from .conftest import SECONDS, Run, command, environment, typed
 
@@ -334,3 +335,11 @@ def test_what_is_registered_is_what_regcache_get_shows(consul_agent: Agent, serv
         with ConsulRegistry(consul_agent.url).fetch(service_name) as answer:
             assert decode(b"".join(answer.chunks()))[0].status == "passing"
         assert running_.stop(signal.SIGTERM)[0] == 0
+
+
+def test_a_server_that_says_yes_to_everything_is_no_agent() -> None:
+    with FaultyServer(response(b"<html>welcome</html>")) as server:
+        command = ["register", "greeter", "--address", "10.0.0.1", "--port", "80", "--registry", server.url]
+        done = typed(*command)
+    assert done.code == 1 and done.out == ""
+    assert "is this a Consul agent?" in done.complaint
