@@ -16,7 +16,7 @@ from regcache.cli.simulate import as_json
 from regcache.simulate import CACHES, Result, Story, play
 from regcache.simulate.picture import draw
 
-WAYS = {caching.key: caching for caching in CACHES}
+WAYS = {caching.name: caching for caching in CACHES}
 
 
 @pytest.fixture(scope="module")
