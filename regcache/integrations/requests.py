@@ -328,10 +328,12 @@ class _Raw(urllib3.HTTPResponse):
 
     def close(self) -> None:
         super().close()
-        if getattr(self, "_finalizing", False):  # io.IOBase says that it is the garbage collector who closes it
-            self.exchange.forgotten()
-        else:
-            self.exchange.done()
+        self.exchange.done()
+
+    def __del__(self) -> None:
+        # Of a response that nobody closed. The garbage collector may have closed what it read from before.
+        self.exchange.forgotten()
+        super().__del__()
 
 
 def _when_over(raw: Any, exchange: Exchange) -> None:

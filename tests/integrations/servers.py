@@ -31,9 +31,9 @@ class Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    def begin(self, length: int) -> None:
+    def begin(self, length: int, status: int = 200) -> None:
         """The headers, and nothing of so many bytes of body."""
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("Content-Length", str(length))
         self.end_headers()
         self.wfile.flush()

@@ -26,6 +26,32 @@ def test_latency_ends_where_the_answer_begins() -> None:
     assert call.peer.latency == 2.0 and call.outcome == "success"
 
 
+def test_a_link_is_given_back_by_whoever_is_interrupted_by_the_garbage_collector() -> None:
+    source = Source(*nodes(2))
+    opened = Opened(source)
+    link = opened.links.take(node(1))
+    source.refresh(node(2))
+    with opened.links._lock:  # this very thread is in the middle of something
+        opened.links.give(link)
+        assert opened.closed == []
+    opened.links.give(opened.links.take(node(2)))
+    assert len(opened.closed) == 1 and link.used == 0
+
+
+def test_each_going_has_a_grace_of_its_own() -> None:
+    source = Source(*nodes(2))
+    opened = Opened(source, grace=5.0)
+    opened.links.give(opened.links.take(node(1)))
+    source.refresh(node(2))
+    source.refresh(*nodes(2))
+    source.refresh(node(2))
+    (_, first), (_, second) = opened.later
+    first()
+    assert opened.closed == []
+    second()
+    assert len(opened.closed) == 1
+
+
 @pytest.mark.parametrize("failing", [True, False])
 def test_a_call_is_left_once(failing: bool) -> None:
     over = []

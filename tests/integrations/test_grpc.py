@@ -426,3 +426,9 @@ def test_closing(nodes: Nodes, cache: Cache) -> None:
     with pytest.raises(grpc.RpcError, match="closed"):
         stub.Hello("hi", timeout=HANG)
     assert cache.get("greeter").nodes and not len(channel.links)
+    # A selector that was handed over stays open; the channel is closed all the same.
+    channel = Channel(cache.selector("greeter"))
+    channel.close()
+    with pytest.raises(grpc.RpcError, match="closed"):
+        Stub(channel).Hello("hi", timeout=HANG)
+    assert not len(channel.links)

@@ -91,6 +91,18 @@ def test_redirects_stay_with_the_service(nodes: Nodes, cache: Cache, url: str, l
     assert (answer.text, str(answer.url)) == (server.name, url.replace("hello", "there"))
 
 
+def test_a_redirect_to_nowhere_costs_the_call_alone(nodes: Nodes, cache: Cache) -> None:
+    (server,) = nodes.start(1)
+    server.behave = lambda handler: handler.answer(302, Location="http://[bad/")
+    selector, http = watched(cache)
+    with http:
+        for _ in range(3):
+            assert http.get("http+regcache://greeter/hello").headers["Location"] == "http://[bad/"
+        (links,) = http._transport._finder._links.values()
+        assert [link.used for link in links._links.values()] == [0] and in_flight(selector) == 0
+    assert server.connections == 1
+
+
 @pytest.mark.parametrize("services", [["greeter"], lambda host: "greeter" if host == "greeter" else None])
 def test_other_hosts_go_where_they_say(nodes: Nodes, cache: Cache, services: Any) -> None:
     (server,) = nodes.start(1)
@@ -140,6 +152,19 @@ def test_certificates_are_those_of_the_host(nodes: Nodes, cache: Cache, option: 
     options["server_hostname"] = "wrong.test"
     with client(cache, **options) as http, pytest.raises(httpx.ConnectError, match="wrong.test"):
         http.get("https://greeter/")
+
+
+def test_a_connection_that_was_verified_for_one_name_is_not_used_for_another(nodes: Nodes, cache: Cache) -> None:
+    authority, context, _ = papers("greeter")
+    (server,) = nodes.start(1, tls=context)
+    trusts = trusting(authority)
+    selector = cache.selector("greeter")
+    both = {"greeter": selector, "other.test": selector}
+    with client(both, transport=lambda: httpx.HTTPTransport(verify=trusts)) as http:
+        assert http.get("https://greeter/").text == server.name
+        with pytest.raises(httpx.ConnectError, match="other.test"):
+            http.get("https://other.test/")
+        assert http.get("https://greeter/").text == server.name
 
 
 def test_port_0_is_the_scheme_s(cache: Cache, nodes: Nodes) -> None:
@@ -361,6 +386,31 @@ def test_in_flight_until_the_body_was_read(nodes: Nodes, cache: Cache) -> None:
             assert in_flight(selector) == 1
         assert in_flight(selector) == 0, "it was closed unread"
         rest.set()
+
+
+@pytest.mark.parametrize("status", [200, 503])
+def test_a_body_is_read_to_its_end_though_its_node_leaves(nodes: Nodes, cache: Cache, status: int) -> None:
+    """Draining nodes say 503, and go."""
+    (server,) = nodes.start(1)
+    rest = threading.Event()
+
+    def behave(handler: Handler) -> None:
+        handler.begin(2_000_000, status)
+        handler.wfile.write(b"a" * 1000)
+        handler.wfile.flush()
+        rest.wait(HANG)
+        handler.wfile.write(b"b" * 1_999_000)
+
+    server.behave = behave
+    selector, http = watched(cache)
+    with http, http.stream("GET", URL) as response:
+        read = response.iter_raw(100)
+        size = len(next(read))
+        nodes.start(1)
+        nodes.remove(server)
+        eventually(lambda: server.name not in [node.id for node in cache.get("greeter")])
+        rest.set()
+        assert size + sum(map(len, read)) == 2_000_000
 
 
 def test_a_body_that_breaks_off_is_a_failure(nodes: Nodes, cache: Cache) -> None:

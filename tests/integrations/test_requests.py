@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import threading
+import warnings
 from collections import Counter
 from typing import Any, List, Tuple
 
@@ -169,7 +171,11 @@ def test_no_such_service(nodes: Nodes, cache: Cache) -> None:
     assert raised.value.request.url == URL
 
 
-@pytest.mark.parametrize("timeout", [(0.05, HANG), 0.05, urllib3.Timeout(total=0.05)])
+@pytest.mark.parametrize(
+    "timeout",
+    [(0.05, HANG), 0.05, urllib3.Timeout(total=0.05), urllib3.Timeout(connect=0.05, read=HANG),
+     urllib3.Timeout(connect=0.05, total=HANG)],
+)  # fmt: skip
 def test_finding_counts_in_the_timeout(timeout: Any) -> None:
     class Silent:
         blocking = False
@@ -307,6 +313,36 @@ def test_in_flight_until_the_body_was_read(nodes: Nodes, cache: Cache) -> None:
                 del response
             assert in_flight(selector) == 0
     assert failures(selector) == [0]
+
+
+def test_what_is_being_handled_already_is_not_the_node_s_failure(nodes: Nodes, cache: Cache) -> None:
+    """As in a fallback: the first way failed, and this is the second."""
+    nodes.start(1)
+    selector, http = watched(cache)
+    with http:
+        try:
+            raise urllib3.exceptions.ProtocolError("somebody else's")
+        except urllib3.exceptions.ProtocolError:
+            assert http.get(URL).status_code == 200
+    assert [peer.failures for peer in selector.status().peers] == [0]
+
+
+def test_a_response_that_is_forgotten_does_not_keep_a_node_busy(nodes: Nodes, cache: Cache) -> None:
+    (server,) = nodes.start(1)
+    server.behave = lambda handler: handler.begin(10)
+    selector, http = watched(cache)
+    with http:
+        cycle: "List[Any]" = [http.get(URL, stream=True)]
+        cycle.append(cycle)
+        assert selector.status().in_flight == 1
+        del cycle
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)  # its socket says so, rightly
+            gc.collect()
+        (peer,) = selector.status().peers
+        assert peer.in_flight == 0 and peer.failures == 0
+        (links,) = http.adapter._links.values()
+        assert [link.used for link in links._links.values()] == [0]
 
 
 def test_a_body_that_breaks_off_is_a_failure(nodes: Nodes, cache: Cache) -> None:
