@@ -22,7 +22,8 @@ typedef struct rc_record {
     uint8_t bytes[];   /* the key, then the data */
 } rc_record;
 
-/* Gives up an object that was made of a record, when the record is freed; set by the Python side, which owns `parsed` and `metadata`. */
+/* Gives up an object that was made of a record, when the record is freed; set by the Python side, which owns `parsed`
+   and `metadata`. */
 extern void (*rc_record_drop_parsed)(void *parsed);
 
 void rc_record_hold(rc_record *r);
