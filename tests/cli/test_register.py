@@ -20,6 +20,7 @@ from tests import oracle
 from tests.consul import Agent, free_ports, running
 from tests.eventually import eventually
 from tests.faulty import FaultyServer, response
+from tests.registry.test_registration import answering
 
 from .conftest import SECONDS, Run, command, environment, typed
 
@@ -338,7 +339,7 @@ def test_what_is_registered_is_what_regcache_get_shows(consul_agent: Agent, serv
 
 
 def test_a_server_that_says_yes_to_everything_is_no_agent() -> None:
-    with FaultyServer(response(b"<html>welcome</html>")) as server:
+    with FaultyServer(answering(response(b"<html>welcome</html>"))) as server:
         command = ["register", "greeter", "--address", "10.0.0.1", "--port", "80", "--registry", server.url]
         done = typed(*command)
     assert done.code == 1 and done.out == ""
