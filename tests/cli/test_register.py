@@ -339,7 +339,8 @@ def test_what_is_registered_is_what_regcache_get_shows(consul_agent: Agent, serv
 
 
 def test_a_server_that_says_yes_to_everything_is_no_agent() -> None:
-    with FaultyServer(answering(response(b"<html>welcome</html>"))) as server:
+    welcome = response(b"<html>welcome</html>", headers={"Connection": "close"})
+    with FaultyServer(answering(welcome)) as server:
         command = ["register", "greeter", "--address", "10.0.0.1", "--port", "80", "--registry", server.url]
         done = typed(*command)
     assert done.code == 1 and done.out == ""
