@@ -57,6 +57,16 @@ NEEDS = {
         "libzstd-dev (Debian, Ubuntu), libzstd-devel (Fedora) or zstd (macOS: brew install zstd)",
     ),
 }
+#: What of an extension builds it again when it is another.
+STAMPED = (
+    "sources",
+    "extra_compile_args",
+    "extra_link_args",
+    "define_macros",
+    "include_dirs",
+    "library_dirs",
+    "libraries",
+)
 #: Library: its name for pkg-config and for the linker.
 LIBRARIES = {"zlib": ("zlib", "z"), "zstd": ("libzstd", "zstd")}
 
@@ -111,6 +121,15 @@ class Library:
             self.link_args = [f"-Wl,-rpath,{path}" for path in shared]
         else:
             self._ask_pkg_config(module)
+
+    def settings(self) -> Dict[str, List[str]]:
+        """For an extension that is linked with it."""
+        return {
+            "include_dirs": self.include_dirs,
+            "library_dirs": self.link_dirs,
+            "libraries": [self.lib],
+            "extra_link_args": self.link_args,
+        }
 
     def _ask_pkg_config(self, module: str) -> None:
         command = [*shlex.split(os.environ.get("PKG_CONFIG", "pkg-config")), "--cflags", "--libs", module]
@@ -214,10 +233,8 @@ class BuildExt(build_ext):
                 ext.libraries.append("m")  # exp()
             if ext.name == CODEC:
                 for library in libraries.values():
-                    ext.include_dirs += library.include_dirs
-                    ext.library_dirs += library.link_dirs
-                    ext.libraries.append(library.lib)
-                    ext.extra_link_args += library.link_args
+                    for name, more in library.settings().items():
+                        getattr(ext, name).extend(more)
             ext.depends = [*ext.depends, *self._stamp(ext)]
 
     def _flags(self) -> Tuple[List[str], List[str], List[Tuple[str, Optional[str]]]]:
@@ -246,18 +263,7 @@ class BuildExt(build_ext):
     def _stamp(self, ext: Extension) -> List[str]:
         """A file that is as new as the flags, so that other flags build again."""
         path = Path(self.build_temp, f"{ext.name}.flags")
-        flags = repr(
-            [
-                getattr(self.compiler, "compiler_so", None),
-                ext.sources,
-                ext.extra_compile_args,
-                ext.extra_link_args,
-                ext.define_macros,
-                ext.include_dirs,
-                ext.library_dirs,
-                ext.libraries,
-            ]
-        )
+        flags = repr([getattr(self.compiler, "compiler_so", None), *(getattr(ext, name) for name in STAMPED)])
         if not path.is_file() or path.read_text() != flags:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(flags)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from typing import List
+from typing import Any, List
 
 import pytest
 
@@ -310,12 +310,18 @@ def test_failures_without_a_watch_back_off() -> None:
 # -- never waits, never stuck ----------------------------------------------------------------------------------------
 
 
-def test_a_request_that_never_ends_is_replaced() -> None:
+def refreshing() -> Any:
+    """A cache whose caller has started a refresh; the refresher, what is held, and the kinds of events so far."""
     events: List[str] = []
     cache, refresher = running(watch=False, ttl=30.0, on_event=lambda event: events.append(event.kind))
     held = cache.get("greeter")
     refresher.advance(30)
     cache.get("greeter")
+    return cache, refresher, held, events
+
+
+def test_a_request_that_never_ends_is_replaced() -> None:
+    cache, refresher, held, events = refreshing()
     dead = refresher.now
     refresher.advance(200)
     assert cache.get("greeter", timeout=0) is held
@@ -328,11 +334,7 @@ def test_a_request_that_never_ends_is_replaced() -> None:
 
 
 def test_a_request_that_waits_for_its_turn_is_nobodys_fault() -> None:
-    events: List[str] = []
-    cache, refresher = running(watch=False, ttl=30.0, on_event=lambda event: events.append(event.kind))
-    held = cache.get("greeter")
-    refresher.advance(30)
-    cache.get("greeter")
+    cache, refresher, held, events = refreshing()
     queued = refresher.now
     queued.queued = True
     for _ in range(10):
