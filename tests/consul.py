@@ -10,6 +10,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -17,7 +18,7 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 from urllib.parse import quote, urlsplit
 
 import pytest
@@ -132,12 +133,21 @@ def free_ports(count: int) -> List[int]:
     return ports
 
 
+def version(program: str) -> Tuple[int, int]:
+    """Major and minor version of a consul program."""
+    said = subprocess.run([program, "version"], stdout=subprocess.PIPE, text=True, check=True, timeout=60).stdout
+    found = re.match(r"Consul v(\d+)\.(\d+)", said)
+    assert found, f"{program} version says {said!r}"
+    return int(found[1]), int(found[2])
+
+
 @contextlib.contextmanager
 def running(
     program: str,
     folder: Path,
     *arguments: str,
     config: str = "",
+    guarded: bool = False,
     ready: str = "leader",
     ports: Optional[List[int]] = None,
 ) -> Iterator[Agent]:
@@ -146,25 +156,26 @@ def running(
     Args:
         arguments: what follows ``consul agent``.
         config: more configuration, in HCL.
+        guarded: nobody may do anything without a token; ``MASTER_TOKEN`` may do everything.
         ready: wait for a ``"leader"``, or only until HTTP is ``"listening"``.
         ports: three ports, to be another agent's successor; otherwise free ones.
     """
     web, server, serf = ports or free_ports(3)
-    (folder / "agent.hcl").write_text(f"disable_update_check = true\n{config}\n")
+    is_version = version(program)
+    settings = ["disable_update_check = true", config]
+    if is_version >= (1, 14):  # servers listen on one port more, the same for all agents
+        settings.append("ports { grpc_tls = -1 }")
+    if guarded:
+        name = "initial_management" if is_version >= (1, 11) else "master"
+        tokens = f'tokens {{ {name} = "{MASTER_TOKEN}" }}'
+        settings.append(f'acl {{\n  enabled = true\n  default_policy = "deny"\n  {tokens}\n}}')
+    (folder / "agent.hcl").write_text("\n".join(settings) + "\n")
     # The CONSUL_ variables of whoever runs the tests are not for this agent.
     clean = {name: value for name, value in os.environ.items() if not name.startswith("CONSUL_")}
     command = [program, "agent", *arguments, "-bind", "127.0.0.1", "-client", "127.0.0.1", "-log-level", "warn"]
     command += ["-http-port", str(web), "-server-port", str(server), "-serf-lan-port", str(serf)]
-    command += [
-        "-dns-port",
-        "-1",
-        "-grpc-port",
-        "-1",
-        "-serf-wan-port",
-        "-1",
-        "-config-file",
-        str(folder / "agent.hcl"),
-    ]
+    command += ["-dns-port", "-1", "-grpc-port", "-1", "-serf-wan-port", "-1"]
+    command += ["-config-file", str(folder / "agent.hcl")]
     with open(folder / "agent.log", "wb") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=clean)
     agent = Agent(f"127.0.0.1:{web}", process)

@@ -54,11 +54,11 @@ def start(consul_program: str, tmp_path: Path) -> Iterator[Callable[..., Any]]:
     """Starts servers at the same address, with the data in a folder of this name."""
     ports = free_ports(3)
 
-    def start(data: str, config: str = "") -> Any:
+    def start(data: str, **options: Any) -> Any:
         folder = tmp_path / data
         folder.mkdir(exist_ok=True)
         arguments = ["-server", "-bootstrap-expect=1", "-data-dir", str(folder / "data")]
-        return running(consul_program, folder, *arguments, config=f"{FAST}\n{config}", ports=ports)
+        return running(consul_program, folder, *arguments, config=FAST, ports=ports, **options)
 
     yield start
 
@@ -240,19 +240,12 @@ def test_ten_thousand_nodes(consul_agent: Agent, service_name: str) -> None:
         eventually(lambda: len(cache.get(service_name, timeout=0)) == 0)
 
 
-ACL = f"""
-acl {{
-  enabled = true
-  default_policy = "deny"
-  tokens {{ master = "{MASTER_TOKEN}" }}
-}}
-"""
 READ = 'service_prefix "" { policy = "read" } node_prefix "" { policy = "read" }'
 
 
 @pytest.fixture
 def guarded(start: Callable[..., Any]) -> Iterator[Agent]:
-    with start("acl", ACL) as agent:
+    with start("acl", guarded=True) as agent:
         register(agent, 1, 2, 3, token=MASTER_TOKEN)
         yield agent
 

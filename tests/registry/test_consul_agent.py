@@ -146,19 +146,11 @@ def test_a_client_of_python_consul2_or_py_consul(consul_agent: Agent) -> None:
 
 # -- access --------------------------------------------------------------------------------------------------------
 
-ACL = f"""
-acl {{
-  enabled = true
-  default_policy = "deny"
-  tokens {{ master = "{MASTER_TOKEN}" }}
-}}
-"""
-
 
 @pytest.fixture(scope="module")
 def guarded_agent(consul_program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
     """An agent that tells nothing to those without a token, with one service, ``secret``."""
-    with running(consul_program, tmp_path_factory.mktemp("acl"), "-dev", config=ACL) as agent:
+    with running(consul_program, tmp_path_factory.mktemp("acl"), "-dev", guarded=True) as agent:
         agent.api("PUT", "/v1/agent/service/register", {"Name": "secret", "Port": 80}, token=MASTER_TOKEN)
         yield agent
 

@@ -158,18 +158,9 @@ def test_registering_and_deregistering(clean: Agent, service_name: str) -> None:
     registry.deregister("nobody")
 
 
-ACL = f"""
-acl {{
-  enabled = true
-  default_policy = "deny"
-  tokens {{ master = "{MASTER_TOKEN}" }}
-}}
-"""
-
-
 def test_tokens(consul_program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = Service("greeter", nodes=(Node("greeter-1", "10.0.0.1", 80),))
-    with running(consul_program, tmp_path, "-dev", config=ACL) as agent:
+    with running(consul_program, tmp_path, "-dev", guarded=True) as agent:
         monkeypatch.setenv("CONSUL_HTTP_TOKEN", MASTER_TOKEN)
         for registry in (ConsulRegistry(agent.url), ConsulRegistry(agent.url, token=MASTER_TOKEN.replace("1", "9"))):
             with pytest.raises(AccessDenied, match="check token="):
