@@ -25,8 +25,8 @@ WAYS = ("naive", "msgspec-cold", "pure", "compiled", "compiled-chunks")
 
 def main(arguments: Sequence[str]) -> int:
     way, name, threads = arguments[0], arguments[1], int(arguments[2])
-    work = ways.VERSIONS[way](ways.body(name))
-    small = ways.VERSIONS[way](ways.body("health_a"))
+    work = ways.HELD[way](ways.body(name))
+    small = ways.HELD[way](ways.body("health_a"))
     small()  # what is made once is made
     print(json.dumps(_traced(work, threads) if "--traced" in arguments else _resident(work, threads)))
     return 0

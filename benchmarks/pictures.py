@@ -52,7 +52,7 @@ def _bodies(all_groups: Groups) -> Optional[Any]:
 
 
 #: Left out, since they are hardly to be told from others.
-ALIKE = ("compiled-chunks", "compiled-chunks-refresh", "pure-refresh")
+ALIKE = ("compiled-chunks", "compiled-chunks-refresh", "pure-chunks", "pure-refresh")
 
 
 def _bar(member: Member) -> Tuple[str, float, float, float, str]:

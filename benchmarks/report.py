@@ -1,21 +1,23 @@
-"""``python -m benchmarks.report RUN.json [WAY] [--write]``: a run of pytest-benchmark as tables, with where we lose.
+"""``python -m benchmarks.report RUN.json [MORE.json ...]``: runs of pytest-benchmark as tables, with where we lose.
 
-The ratios are against the way that a group names, or against WAY where a group has it. ``--write`` makes
-``benchmarks/RESULTS.md`` and the pictures in ``benchmarks/pictures`` (matplotlib: the extra ``plot``) of it.
+Of the further runs, of another Python perhaps, the groups are taken that the first does not have. The ratios are
+against the way that a group names, or ``--against`` another where a group has it. ``--write`` makes
+``benchmarks/RESULTS.md`` and the pictures in ``benchmarks/pictures`` (matplotlib: the extra ``plot``).
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
-from .losses import Loss, losses
+from .losses import Loss, behind, losses
 from .run import groups
 from .tables import conditions, markdown, rows_of
 
-__all__ = ["main", "report"]
+__all__ = ["load", "main", "report"]
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "RESULTS.md"
@@ -36,10 +38,11 @@ Lookups, requests in flight, memory and backends over time while a registry is s
 `regcache simulate incident --plot docs/incident.png`. What this run saw stands below, under "incident".
 """
 LOST = """\
-The best of our ways beside the best of the others, wherever that is better; found by the report in the numbers, by the
-median, in herds and single calls by p99, for memory by the peak and by what is held afterwards. Ways that know a body
-from before (`-warm`, `-refresh`) are compared with each other, and so are those that do not. What does nothing at all
-is no way.
+The best of our ways beside the best of the others, wherever that is better, and the best of those in which a cache
+reads (in chunks, over a connection) where they are worse still; found by the report in the numbers, by the median of
+the ratios round by round, in herds and single calls by p99, for memory by the peak and by what is held afterwards. Ways
+that know a body from before (`-warm`, `-refresh`) are compared with each other, and so are those that do not. What does
+nothing at all is no way.
 """
 GO = """\
 This run had no Go toolchain with go-micro's modules, so go-micro in Go is not in it (`benchmarks/test_go.py` compares
@@ -49,19 +52,20 @@ these.
 """
 
 
-def main(arguments: Sequence[str]) -> int:
-    given = [argument for argument in arguments if argument != "--write"]
-    if len(given) not in (1, 2):
-        print("usage: python -m benchmarks.report RUN.json [WAY] [--write]", file=sys.stderr)
-        return 2
+def main(arguments: Optional[Sequence[str]] = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description="A run as tables, in Markdown.")
+    parser.add_argument("runs", nargs="+", metavar="RUN.json", help="what --benchmark-json wrote")
+    parser.add_argument("--against", metavar="WAY", help="compare with this way, in groups that have it")
+    parser.add_argument("--write", action="store_true", help="write RESULTS.md and the pictures")
+    given = parser.parse_args(arguments)
     try:
-        run = json.loads(Path(given[0]).read_text(encoding="utf-8"))
+        run = together([load(name) for name in given.runs])
     except (OSError, ValueError) as error:
-        print(f"{given[0]}: {error}", file=sys.stderr)
+        print(error, file=sys.stderr)
         return 1
-    if len(given) == 2:
-        compare_with(run, given[1])
-    if len(given) == len(arguments):
+    if given.against:
+        compare_with(run, given.against)
+    if not given.write:
         print(report(run))
         return 0
     try:
@@ -76,6 +80,24 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
+def load(name: str) -> Dict[str, Any]:
+    """A run."""
+    try:
+        return dict(json.loads(Path(name).read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise ValueError(f"{name} is no run of pytest-benchmark: {error}") from error
+
+
+def together(runs: Sequence[Dict[str, Any]]) -> Dict[str, Any]:
+    """The first, with the groups that only the others have, and with their conditions."""
+    run = dict(runs[0])
+    for more in runs[1:]:
+        new = [one for one in more["benchmarks"] if one["group"] not in groups(run)]
+        run["benchmarks"] = [*run["benchmarks"], *new]
+        run["further"] = [*run.get("further", []), {**more, "benchmarks": new}]
+    return run
+
+
 def compare_with(run: Dict[str, Any], way: str) -> None:
     """Makes another way the baseline of each group that has it and is compared at all."""
     having = {one["group"] for one in run["benchmarks"] if one["extra_info"].get("way") == way}
@@ -86,7 +108,7 @@ def compare_with(run: Dict[str, Any], way: str) -> None:
 
 def report(run: Dict[str, Any]) -> str:
     """The whole report, in Markdown."""
-    parts = [conditions(run), f"### Where we lose\n\n{lost(losses(run))}"]
+    parts = [all_conditions(run), f"### Where we lose\n\n{lost(losses(run), behind(run))}"]
     return "\n\n".join(parts + tables(run))
 
 
@@ -95,23 +117,41 @@ def results(run: Dict[str, Any], drawn: "Dict[str, str]") -> str:
     quick = ["**This is a quick run: few rounds, not all sizes.**"] if run["machine_info"].get("quick") else []
     shown = [f"![{file[:-4]}](pictures/{file})\n\n{text}" for file, text in drawn.items()]
     go = [] if any("go-micro in Go" in group for group in groups(run)) else [f"## Go\n\n{GO.rstrip()}"]
-    parts = [ABOUT.rstrip(), *quick, "## Conditions", conditions(run), "## In pictures", *shown, INCIDENT.rstrip()]
-    parts += ["## Where we lose", lost(losses(run)), *go, "## All numbers", *tables(run)]
+    parts = [ABOUT.rstrip(), *quick, "## Conditions", all_conditions(run), "## In pictures", *shown, INCIDENT.rstrip()]
+    parts += ["## Where we lose", lost(losses(run), behind(run)), *go, "## All numbers", *tables(run)]
     return "\n\n".join(parts)
 
 
-def lost(found: List[Loss]) -> str:
-    """The groups in which another way is better than the best of ours, the worst first."""
+def all_conditions(run: Dict[str, Any]) -> str:
+    """Of the run, and of those that it took groups from."""
+    parts = [conditions(run)]
+    for more in run.get("further", ()):
+        taken = [f'"{group}"' for group in groups(more)]
+        named = " and ".join(taken) if len(taken) < 3 else f"{taken[0]} to {taken[-1]}"
+        parts.append(f"And of a run of its own, of which are the groups {named}:\n\n{conditions(more)}")
+    return "\n\n".join(parts)
+
+
+def lost(found: List[Loss], compact: List[Loss]) -> str:
+    """The groups in which another way is better than ours, the worst first."""
     parts = [LOST.rstrip()]
     for codec in ("compiled", "pure"):
-        rows = [("group", "our best", "takes", "the best of the others", "takes", "times ours is worse")]
-        for one in found:
-            if one.backend == codec:
-                rows.append((one.group, one.ours, one.ours_takes, one.other, one.other_takes, f"{one.times:.2f}"))
-        parts.append(
-            f"The {codec} codec: " + (f"\n\n{markdown(rows)}" if len(rows) > 1 else "in no group of this run.")
-        )
+        some = [one for one in found if one.backend == codec]
+        parts.append(f"The {codec} codec: " + _losses(some, "our best", "the best of the others"))
+    parts.append(
+        "Our compact form of tags beside go-micro's form of the same records, both read or written by regcache: "
+        + _losses(compact, "compact", "go-micro")
+    )
     return "\n\n".join(parts)
+
+
+def _losses(some: List[Loss], ours: str, other: str) -> str:
+    if not some:
+        return "in no group of this run."
+    rows = [("group", ours, "takes", other, "takes", "times ours is worse", "its IQR")]
+    for one in some:
+        rows.append((one.group, one.ours, one.ours_takes, one.other, one.other_takes, f"{one.times:.2f}", one.spread))
+    return f"\n\n{markdown(rows)}"
 
 
 def tables(run: Dict[str, Any]) -> List[str]:
@@ -119,4 +159,4 @@ def tables(run: Dict[str, Any]) -> List[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from typing import Any, Callable, Dict, List, Tuple
 
 import pytest
 
 from regcache.codec import compiled, encode_compact, encode_tags, pure
 
 from . import forms
+from .baselines import best, naive
 from .measure import looped, once
 
 CODECS = {"compiled": compiled, "pure": pure}
@@ -17,17 +18,30 @@ WAYS = ("go-micro", "compact", "compact-dictionary")
 ENDPOINTS = (pytest.param(1, marks=pytest.mark.long), 8, pytest.param(60, marks=pytest.mark.long))
 
 
-@pytest.mark.parametrize("way", WAYS)
+#: The record read by packages: go-micro's tags by the standard library and by the best of them, the compact tag by the
+#: best of them (without a dictionary).
+PACKAGES: Dict[str, Tuple[str, Callable[[List[str]], object]]] = {
+    "naive": ("go-micro", naive.tags),
+    "msgspec": ("go-micro", best.tags),
+    "msgspec, compact": ("compact", lambda tags: best.compact(tags[-1])),
+}
+
+
+@pytest.mark.parametrize("way", (*WAYS, *PACKAGES))
 @pytest.mark.parametrize("endpoints", ENDPOINTS)
 @pytest.mark.parametrize("backend", CODECS)
 def test_one_record(backend: str, endpoints: int, way: str, race: Any) -> None:
     """With nothing remembered: version, metadata and endpoints are made into objects."""
     decode_tags = CODECS[backend].decode_tags
     record = forms.record(endpoints)
-    tags = forms.FORMS[way](record)
+    tags = forms.FORMS[way if way in WAYS else PACKAGES[way][0]](record)
     assert decode_tags(tags, strict=True) == record
 
     def prepare(way: str) -> Callable[[], object]:
+        if way in PACKAGES:
+            form, read = PACKAGES[way]
+            written = forms.FORMS[form](record)
+            return lambda: read(written)
         tags = forms.FORMS[way](record)
 
         def work() -> object:

@@ -10,7 +10,7 @@ import pytest
 from regcache.codec import compiled, encode_compact, encode_tags, pure
 from regcache.model import Endpoint, Record, Value
 
-from .baselines import naive
+from .baselines import best, naive
 from .measure import looped
 
 ROUNDS = 30
@@ -45,14 +45,20 @@ def tags(form: str, record: Record) -> List[str]:
 Said = Tuple[Dict[str, str], List[Any]]
 
 
-def _naive(tags: List[str]) -> Said:
-    said = naive.tags(tags)
-    return said["metadata"], said["endpoints"]
+def _tags(read: Callable[[List[str]], Dict[str, Any]]) -> Callable[[List[str]], Said]:
+    def work(tags: List[str]) -> Said:
+        said = read(tags)
+        return said["metadata"], said["endpoints"]
+
+    return work
 
 
-def _naive_compact(tags: List[str]) -> Said:
-    _, metadata, endpoints = (*naive.compact(tags[0]), None, None)[:3]
-    return metadata or {}, endpoints or []
+def _compact(read: Callable[[str], List[Any]]) -> Callable[[List[str]], Said]:
+    def work(tags: List[str]) -> Said:
+        _, metadata, endpoints = (*read(tags[0]), None, None)[:3]
+        return metadata or {}, endpoints or []
+
+    return work
 
 
 def _ours(codec: Any) -> Callable[[List[str]], Said]:
@@ -65,12 +71,14 @@ def _ours(codec: Any) -> Callable[[List[str]], Said]:
 
 #: Form -> way -> what it does.
 WAYS: Dict[str, Dict[str, Callable[[List[str]], Said]]] = {
-    "go-micro": {"naive": _naive, "pure": _ours(pure), "compiled": _ours(compiled)},
-    "compact": {"naive": _naive_compact, "pure": _ours(pure), "compiled": _ours(compiled)},
+    "go-micro": {"naive": _tags(naive.tags), "msgspec": _tags(best.tags)},
+    "compact": {"naive": _compact(naive.compact), "msgspec": _compact(best.compact)},
 }
+for form in WAYS.values():
+    form.update(pure=_ours(pure), compiled=_ours(compiled))
 
 
-@pytest.mark.parametrize("way", ("naive", "pure", "compiled"))
+@pytest.mark.parametrize("way", ("naive", "msgspec", "pure", "compiled"))
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("form", WAYS)
 def test_one_tag(form: str, size: int, way: str, race: Any) -> None:

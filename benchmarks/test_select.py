@@ -1,23 +1,18 @@
 """Picking a node: ``Selector.select()`` beside a method that does nothing, and beside what people write by hand.
 
-``empty``: a method of a Cython class that does nothing, compiled in the same run.
-``cycle``: a dict by service, whose entries say when they are stale by ``time.monotonic``, and ``itertools.cycle``.
-``cachetools``: its ``TTLCache`` under a lock, and ``random.choice``.
+``empty``: a method of a Cython class that does nothing, compiled in the same run. The others: ``baselines/picks.py``.
 """
 
 from __future__ import annotations
 
-import random
-import threading
-import time
 from collections import Counter
-from itertools import cycle
-from typing import Any, Callable, Dict, Iterator, List, Tuple
+from typing import Any, Callable, Dict, Iterator
 
 import pytest
 
 from regcache import Cache, MemoryRegistry, Node, Service
 
+from .baselines import picks
 from .empty import empty_method
 from .measure import looped
 
@@ -53,33 +48,7 @@ def empty() -> Callable[[], object]:
     return empty_method()
 
 
-def _cycle(nodes: List[Any]) -> Callable[[], Any]:
-    held: Dict[str, Tuple[float, Iterator[Any]]] = {"greeter": (time.monotonic() + 3600, cycle(nodes))}
-
-    def pick() -> Any:
-        stale, turns = held["greeter"]
-        if time.monotonic() >= stale:
-            raise AssertionError("it is fetched again here")
-        return next(turns)
-
-    return pick
-
-
-def _cachetools(nodes: List[Any]) -> Callable[[], Any]:
-    from cachetools import TTLCache
-
-    held, lock = TTLCache(maxsize=100, ttl=3600), threading.Lock()
-    held["greeter"] = nodes
-
-    def pick() -> Any:
-        with lock:
-            found = held["greeter"]
-        return random.choice(found)
-
-    return pick
-
-
-@pytest.mark.parametrize("way", ["empty", "cycle", "cachetools", "select"])
+@pytest.mark.parametrize("way", ["empty", "plain", "cycle", "cachetools", "select"])
 @pytest.mark.parametrize("count", SIZES)
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_select(strategy: str, count: int, way: str, caches: Any, race: Any, empty: Any) -> None:
@@ -90,8 +59,10 @@ def test_select(strategy: str, count: int, way: str, caches: Any, race: Any, emp
     def prepare(way: str) -> Callable[[], Any]:
         if way == "empty":
             return empty  # type: ignore[no-any-return]
+        if way == "plain":
+            return picks.PLAIN[strategy](nodes, KEY)
         if way != "select":
-            return {"cycle": _cycle, "cachetools": _cachetools}[way](nodes)
+            return {"cycle": picks.cycle, "cachetools": picks.cachetools}[way](nodes)
         select = cache.selector("greeter", strategy=strategy).select
         select(10.0, KEY)
         return (lambda: select(None, KEY)) if strategy == "hash" else select

@@ -1,4 +1,4 @@
-"""A decode and another Python thread that is always busy: how long one keeps the other from running.
+"""A body that is read and another Python thread that is always busy: how long one keeps the other from running.
 
 ``nothing`` is the busy thread beside one that sleeps: what the machine itself and its other work make of it.
 """
@@ -10,23 +10,27 @@ from typing import Any, Callable, Dict
 
 import pytest
 
-from regcache.codec import compiled, pure
-
 from . import ways
-from .baselines import best, naive
 from .measure import beside, stall
 
 ROUNDS = 21
 
 WAYS: Dict[str, Callable[[Any], Callable[[], Any]]] = {
     "nothing": lambda taken: lambda: time.sleep(0.02),
-    "naive": lambda taken: lambda: naive.versions(taken.data),
-    "msgspec-cold": lambda taken: lambda: best.versions(taken.data, {}),
-    "pure": lambda taken: ways.whole(pure, taken),
-    "pure-chunks": lambda taken: ways.in_chunks(pure, taken),
-    "compiled": lambda taken: ways.whole(compiled, taken),
-    "compiled-chunks": lambda taken: ways.in_chunks(compiled, taken),
-    "compiled-refresh": lambda taken: ways.whole(compiled, taken, compiled.decode(taken.data, taken.service)),
+    **{
+        way: ways.VERSIONS[way]
+        for way in (
+            "naive",
+            "msgspec-cold",
+            "msgspec-warm",
+            "pure",
+            "pure-chunks",
+            "compiled",
+            "compiled-chunks",
+            "compiled-refresh",
+            "compiled-chunks-refresh",
+        )
+    },
 }
 
 

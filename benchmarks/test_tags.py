@@ -11,7 +11,7 @@ import pytest
 from regcache.codec import compiled, pure
 
 from . import ways
-from .baselines import naive
+from .baselines import best, naive
 from .measure import looped
 
 ROUNDS = 40
@@ -27,6 +27,7 @@ def _decoded(codec: Any) -> Callable[[List[str]], Any]:
 
 WAYS: Dict[str, Callable[[List[str]], Dict[str, Any]]] = {
     "naive": naive.tags,
+    "msgspec": best.tags,
     "pure": _decoded(pure),
     "compiled": _decoded(compiled),
 }

@@ -1,47 +1,53 @@
-"""``select()`` by 1 to 8 threads at once, beside the plain Python that threads may share.
+"""``select()`` by 1 to 8 threads at once, beside the plain Python that threads may share (``baselines/picks.py``).
 
 The time is that of one call of all threads together: what does not get worse with the threads gets shorter with them
-where they run side by side, and stays as it is where they take turns.
+where they run side by side, and stays as it is where they take turns. They run side by side where Python has no GIL.
 """
 
 from __future__ import annotations
 
-import itertools
-import random
+import sys
 import threading
-from typing import Any, Callable, Iterator, List
+from typing import Any, Callable, Dict, Iterator
 
 import pytest
 
 from regcache import Cache, MemoryRegistry
 
 from . import made, measure
+from .baselines import picks
 
-ROUNDS = 12
-NODES = 100
+ROUNDS = 10
+SIZES = (3, 100, 10_000)
 #: Calls of each thread in one round.
-CALLS = 50_000
+CALLS = 25_000
 BATCH = [None] * 500
+STRATEGIES = ("random", "round_robin", "weighted", "p2c", "peak_ewma", "hash")
+KEY = "user-1234"
+GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
+
+OTHERS: Dict[str, Callable[[Any], Callable[[], Any]]] = {
+    "lock": picks.lock,
+    "cycle": picks.cycle,
+    "random.choice": lambda nodes: picks.PLAIN["random"](nodes, KEY),
+}
 
 
 @pytest.fixture(scope="module")
-def cache() -> Iterator[Cache]:
-    registry = MemoryRegistry()
-    registry.put(made.SERVICE, made.body(NODES, "shared").data)
-    with Cache(registry) as cache:
-        cache.get(made.SERVICE, timeout=10.0)
-        yield cache
+def caches() -> Iterator[Callable[[int], Cache]]:
+    """A cache of a service of so many nodes, which is not refreshed meanwhile."""
+    filled: Dict[int, Cache] = {}
 
+    def cache(nodes: int) -> Cache:
+        if nodes not in filled:
+            registry = MemoryRegistry()
+            registry.put(made.SERVICE, made.body(nodes, "shared").data)
+            filled[nodes] = Cache(registry, ttl=3600)
+        return filled[nodes]
 
-def _locked(nodes: List[Any]) -> Callable[[], Any]:
-    """Round robin over a list that somebody else may replace."""
-    lock, turns = threading.Lock(), itertools.count()
-
-    def pick() -> Any:
-        with lock:
-            return nodes[next(turns) % len(nodes)]
-
-    return pick
+    yield cache
+    for one in filled.values():
+        one.close()
 
 
 def _together(threads: int) -> Callable[[Callable[[], Any]], float]:
@@ -68,26 +74,30 @@ def _together(threads: int) -> Callable[[Callable[[], Any]], float]:
     return by
 
 
-@pytest.mark.parametrize("way", ["random.choice", "lock", "round_robin", "random"])
+@pytest.mark.parametrize("way", [*OTHERS, *STRATEGIES])
 @pytest.mark.parametrize("threads", [1, 2, 4, 8])
-def test_threads(threads: int, way: str, cache: Cache, race: Any) -> None:
-    nodes = list(cache.get(made.SERVICE))
+@pytest.mark.parametrize("nodes", [pytest.param(n, marks=[] if n == 100 else pytest.mark.long) for n in SIZES])
+def test_threads(nodes: int, threads: int, way: str, caches: Any, race: Any) -> None:
+    cache = caches(nodes)
+    listed = list(cache.get(made.SERVICE, timeout=60.0))
+    assert len(listed) == nodes
 
     def prepare(way: str) -> Callable[[], Any]:
-        if way == "random.choice":
-            return lambda: random.choice(nodes)
-        if way == "lock":
-            return _locked(nodes)
-        selector = cache.selector(made.SERVICE, strategy=way)
-        selector.select(timeout=10.0)
-        return selector.select
+        if way in OTHERS:
+            return OTHERS[way](listed)
+        select = cache.selector(made.SERVICE, strategy=way).select
+        select(10.0, KEY)
+        return (lambda: select(None, KEY)) if way == "hash" else select
 
-    assert prepare(way)() in nodes
+    assert prepare(way)() in listed
+    by = "1 thread" if threads == 1 else f"{threads} threads at once"
     race(
         prepare,
-        group=f"select by {threads} {'thread' if threads == 1 else 'threads'} at once",
+        group=f"select among {nodes:,} nodes by {by}{'' if GIL else ', without the GIL'}",
         rounds=ROUNDS,
-        baseline="lock",
+        baseline="cycle",
         by=_together(threads),
         threads=threads,
+        among=nodes,
+        gil=GIL,
     )

@@ -8,15 +8,17 @@ parser that keeps the memory of the body before (about twice the largest body, f
 
 from __future__ import annotations
 
+import base64
 from typing import Any, Dict, List, Optional
 
 import msgspec
 import simdjson
+import zstandard
 from zlib_ng import zlib_ng
 
 from .plain import Everything, Short
 
-__all__ = ["everything", "simdjson_last_tag", "simdjson_versions", "versions"]
+__all__ = ["compact", "everything", "simdjson_last_tag", "simdjson_versions", "tags", "versions"]
 
 #: Tag -> what it says.
 Memo = Dict[str, Any]
@@ -40,10 +42,35 @@ class _Entry(msgspec.Struct, gc=False):
 _decode = msgspec.json.Decoder(List[_Entry]).decode
 _parser = simdjson.Parser()
 _parse_json = msgspec.json.Decoder().decode
+_parse_msgpack = msgspec.msgpack.Decoder().decode
+_decompress = zstandard.ZstdDecompressor().decompress
 
 
 def _unpacked(tag: str) -> bytes:
     return zlib_ng.decompress(bytes.fromhex(tag[2:])) if tag[1] == "-" else tag[2:].encode()
+
+
+def tags(tags: List[str]) -> Dict[str, Any]:
+    """All of one node's tags, with nothing remembered."""
+    version = ""
+    metadata: Dict[str, str] = {}
+    endpoints = []
+    for tag in tags:
+        kind = tag[:1] if tag[1:2] in ("-", "=") else ""
+        if kind == "t":
+            metadata.update(_parse_json(_unpacked(tag)))
+        elif kind == "e":
+            endpoints.append(_parse_json(_unpacked(tag)))
+        elif kind == "v":
+            version = version or _unpacked(tag).decode()
+    return {"version": version, "metadata": metadata, "endpoints": endpoints}
+
+
+def compact(tag: str) -> List[Any]:
+    """What is in a compact tag without a dictionary."""
+    digits = tag[4:]
+    frame = b"\x28\xb5\x2f\xfd" + base64.urlsafe_b64decode(digits + "=" * (-len(digits) % 4))
+    return list(_parse_msgpack(_decompress(frame)))
 
 
 def versions(body: bytes, memo: Memo) -> List[Short]:

@@ -14,6 +14,9 @@ from .plain import Everything, Short
 
 __all__ = ["compact", "everything", "tags", "unpacked", "versions"]
 
+#: Made once: making it takes longer than a small tag.
+_decompress = zstandard.ZstdDecompressor().decompress
+
 
 def unpacked(tag: str) -> bytes:
     """What is in a tag, whether packed or plain."""
@@ -24,7 +27,7 @@ def compact(tag: str) -> List[Any]:
     """What is in a compact tag without a dictionary; zstd and msgpack by the packages that regcache depends on."""
     digits = tag[4:]
     frame = b"\x28\xb5\x2f\xfd" + base64.urlsafe_b64decode(digits + "=" * (-len(digits) % 4))
-    return list(msgpack.unpackb(zstandard.ZstdDecompressor().decompress(frame)))
+    return list(msgpack.unpackb(_decompress(frame)))
 
 
 def versions(body: bytes) -> List[Short]:
