@@ -22,6 +22,9 @@ COLOURS = (
     ("regcache", "#0072B2"),
     ("round_robin", "#0072B2"),
     ("random.choice", "#8c8c8c"),
+    ("cycle", "#E69F00"),
+    ("hash", "#CC79A7"),
+    ("peak_ewma", "#a6761d"),
     ("random", "#56B4E9"),
     ("p2c", "#009E73"),
     ("pure", "#009E73"),
@@ -35,7 +38,7 @@ COLOURS = (
     ("naive", "#D55E00"),
     ("lock", "#D55E00"),
 )
-OURS = ("compiled", "regcache", "pure", "round_robin", "random", "p2c")
+OURS = ("compiled", "regcache", "pure", "round_robin", "random", "p2c", "peak_ewma", "hash")
 #: Colours are not all: the second of two that belong together is dashed.
 DASHED = ("-warm", "-condition", "-early", "-refresh", "go-micro v6")
 #: What a person calls them who has not read the benchmarks.
@@ -50,9 +53,13 @@ TITLES = {
     "compiled-chunks": "regcache, in chunks of 64 KiB",
     "compiled-refresh": "regcache, as a refresh",
     "lock": "round robin under a lock",
+    "cycle": "dict, clock and itertools.cycle",
+    "peak_ewma": "regcache, peak_ewma",
+    "hash": "regcache, hash",
+    "msgspec": "msgspec + zlib-ng, or zstandard",
     "round_robin": "regcache, round_robin",
     "random": "regcache, random",
-    "p2c": "regcache, p2c",
+    "p2c": "regcache, p2c (the default)",
     "regcache, get and random.choice": "regcache, get",
 }
 
@@ -139,17 +146,18 @@ def line(axes: Any, way: str, at: Sequence[float], values: Sequence[float], mark
     )
 
 
-def log_seconds(axes: Any, low: float, high: float, which: str = "y") -> None:
-    """A logarithmic axis of times with their units, one line a power of ten."""
+def log_seconds(axes: Any, low: float, high: float, about: str) -> None:
+    """A logarithmic axis of times with their units, one line a power of ten. ``about``: what takes so long."""
     steps = (1, 2, 5) if high / low < 200 else (1, 3) if high / low < 3000 else (1,)
     ticks = [step * 10.0**power for power in range(-9, 3) for step in steps]
     ticks = [tick for tick in ticks if low * 0.99 <= tick <= high * 1.01]
-    axis = axes.yaxis if which == "y" else axes.xaxis
-    getattr(axes, f"set_{which}scale")("log")
-    getattr(axes, f"set_{which}lim")(low, high)
-    axis.set_ticks(ticks, [unit(tick) for tick in ticks])
-    axis.set_ticks([], minor=True)
-    axes.grid(axis=which, color=GRID, linewidth=0.8)
+    axes.set_yscale("log")
+    axes.set_ylim(low, high)
+    axes.set_yticks(ticks, [unit(tick) for tick in ticks])
+    axes.set_yticks([], minor=True)
+    axes.set_ylabel(f"{about} (lower is better)", color=FAINT)
+    axes.label_outer()
+    axes.grid(axis="y", color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
 
 
@@ -172,8 +180,9 @@ def spread_labels(
                 where[i] -= (apart - near) / 2
                 where[i + 1] += (apart - near) / 2
     for place, (_, way) in zip(where, places):
+        dashed = "" if dash_of(way) == "solid" else " (dashed)"
         axes.annotate(
-            texts.get(way, title_of(way)),
+            texts.get(way, title_of(way)) + dashed,
             xy=(x, place),
             xycoords=("data", "axes fraction"),
             xytext=(8, 0),

@@ -33,7 +33,7 @@ def _bodies(all_groups: Groups) -> Optional[Any]:
         (f"{body}: {question}", title)
         for question, title in (
             ("addresses, ports, versions", "address, port and version"),
-            ("every tag of every node", "everything that is known"),
+            ("every tag of every node", "and all metadata and endpoints"),
         )
         for body in ("health_b", "health_c")
     ]
@@ -47,7 +47,11 @@ def _bodies(all_groups: Groups) -> Optional[Any]:
         drawing.bars(axes, f"{nodes[name[:8]]}\n{title}", [_bar(m) for m in members if way_of(m) not in ALIKE])
     for axes in list(grid.flat)[len(panels) :]:
         axes.set_visible(False)
-    figure.suptitle("Time to read one answer of Consul", fontsize=14, color=drawing.INK)
+    figure.suptitle(
+        "Time to read one answer of Consul (shorter is better; each panel has a scale of its own)",
+        fontsize=14,
+        color=drawing.INK,
+    )
     return figure
 
 
@@ -87,7 +91,7 @@ def _nodes(all_groups: Groups) -> Optional[Any]:
         axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
         axes.set_xticks([], minor=True)
         axes.set_xlabel("nodes", color=drawing.INK)
-        drawing.log_seconds(axes, min(every) / 2, max(every) * 2)
+        drawing.log_seconds(axes, min(every) / 2, max(every) * 2, "reading an answer")
         drawing.spread_labels(axes, sizes[-1], ends)
     figure.suptitle("Time to read a service, by its number of nodes", fontsize=14, color=drawing.INK)
     return figure
@@ -105,7 +109,7 @@ def _latency(all_groups: Groups) -> Optional[Any]:
     figure = drawing.figure(13, 5.6)
     grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)
     titles = {"quiet": "the list stays as it is", "refreshed": "the list is refreshed several times a second"}
-    names = {0.5: "every\nsecond", 0.9: "1 in 10", 0.99: "1 in 100", 0.999: "1 in\n1,000", 0.9999: "1 in\n10,000",
+    names = {0.5: "1 in 2", 0.9: "1 in 10", 0.99: "1 in 100", 0.999: "1 in\n1,000", 0.9999: "1 in\n10,000",
              1.0: "the\nslowest"}  # fmt: skip
     every: List[float] = []
     for axes, (how, members) in zip(grid.flat, panels.items()):
@@ -122,7 +126,7 @@ def _latency(all_groups: Groups) -> Optional[Any]:
         axes.set_xlabel("calls that take longer than this", color=drawing.INK)
         panels[how] = ends
     for axes, ends in zip(grid.flat, panels.values()):
-        drawing.log_seconds(axes, min(every) / 2, max(every) * 3)
+        drawing.log_seconds(axes, min(every) / 2, max(every) * 3, "a call")
         drawing.spread_labels(axes, len(shown) - 1, ends)
     figure.suptitle("One call for a node, and how slow the slowest are", fontsize=14, color=drawing.INK)
     return figure
@@ -159,42 +163,49 @@ def _herd(all_groups: Groups) -> Optional[Any]:
         bbox={"facecolor": "white", "linewidth": 0, "pad": 1},
     )
     axes.set_xlim(0, seen["callers"])
-    axes.set_xlabel("callers, sorted by how long they waited", color=drawing.INK)
-    drawing.log_seconds(axes, 1e-7, 10.0)
+    axes.set_xlabel(
+        "callers, sorted by how long they waited (threads; of cashews and regcache-async tasks of asyncio)",
+        color=drawing.INK,
+    )
+    drawing.log_seconds(axes, 1e-7, 10.0, "a caller waits")
     drawing.spread_labels(axes, seen["callers"], ends, texts, apart=0.05)
     axes.set_title("A herd of 1,000 callers when the list expires", fontsize=14, color=drawing.INK)
     return figure
 
 
 def _threads(all_groups: Groups) -> Optional[Any]:
-    """Picking a node from several threads at once: time for one pick, of all threads together. Lower is better; a line
-    that stays flat loses nothing to the other threads."""
-    found: Dict[str, Dict[int, float]] = {}
+    """Picking one of 100 nodes from several threads at once: time for one pick, of all threads together. Lower is
+    better. With the GIL a line that stays flat loses nothing to the other threads; without it (where that was measured)
+    a line that falls gains from each of them, as far as there are CPUs."""
+    found: Dict[bool, Dict[str, Dict[int, float]]] = {}
     for members in all_groups.values():
         for member in members:
-            if "threads" in member["extra_info"] and "peak_bytes" not in member["extra_info"]:
-                line = found.setdefault(way_of(member), {})
-                line[member["extra_info"]["threads"]] = member["stats"]["median"]
+            info = member["extra_info"]
+            if info.get("among") == 100 and way_of(member) not in ("random", "weighted"):
+                line = found.setdefault(info["gil"], {}).setdefault(way_of(member), {})
+                line[info["threads"]] = member["stats"]["median"]
     if not found:
         return None
-    figure = drawing.figure(9.5, 5)
-    axes = figure.subplots()
-    drawing.prepare(axes, "")
-    every = [value for line in found.values() for value in line.values()]
-    for way, line in found.items():
-        drawing.line(axes, way, sorted(line), [line[count] for count in sorted(line)])
-    counts = sorted(line)
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(counts, [str(count) for count in counts])
-    axes.set_xlabel("threads", color=drawing.INK)
-    drawing.log_seconds(axes, min(every) / 2, max(every) * 2)
-    drawing.spread_labels(axes, counts[-1], {way: line[counts[-1]] for way, line in found.items()})
-    axes.set_title("One pick of a node, by the number of threads", fontsize=14, color=drawing.INK)
+    figure = drawing.figure(6.5 + 4.5 * len(found), 5.2)
+    grid = figure.subplots(1, len(found), sharey=True, squeeze=False)
+    every = [value for ways in found.values() for line in ways.values() for value in line.values()]
+    for axes, (gil, ways) in zip(grid.flat, sorted(found.items(), reverse=True)):
+        drawing.prepare(axes, "CPython with the GIL" if gil else "free-threaded CPython")
+        for way, line in ways.items():
+            drawing.line(axes, way, sorted(line), [line[count] for count in sorted(line)])
+        counts = sorted(line)
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(counts, [str(count) for count in counts])
+        axes.set_xlabel("threads", color=drawing.INK)
+        drawing.log_seconds(axes, min(every) / 2, max(every) * 2, "a pick")
+        drawing.spread_labels(axes, counts[-1], {way: line[counts[-1]] for way, line in ways.items()})
+    figure.suptitle("One pick of a node, by the number of threads", fontsize=14, color=drawing.INK)
     return figure
 
 
 def _memory(all_groups: Groups) -> Optional[Any]:
-    """Memory at most, beyond the body of 4.9 MB itself, for one decode and for 64 at once. Shorter is better."""
+    """Memory at most, beyond the body of 4.9 MB itself, for one decode and for 64 at once, as Python's allocators are
+    asked for it. What the system sees (RSS) stands in the tables. Shorter is better."""
     panels = [some for some in all_groups.values() if "rss_peak_bytes" in some[0]["extra_info"]]
     if not panels:
         return None
@@ -208,7 +219,7 @@ def _memory(all_groups: Groups) -> Optional[Any]:
             rows.append((way_of(member), peak, peak, peak, data_size(peak)))
         title = "one decode" if threads == 1 else f"{threads} decodes at once"
         drawing.bars(axes, f"{title} (a scale of its own)", rows)
-    title = "Memory that decoding 4.9 MB (200 nodes) takes at most, beside the 4.9 MB"
+    title = "Memory that reading 4.9 MB (200 nodes) takes at most, beside the 4.9 MB (tracemalloc; shorter is better)"
     figure.suptitle(title, fontsize=14, color=drawing.INK)
     return figure
 
@@ -236,7 +247,8 @@ def _tags(all_groups: Groups) -> Optional[Any]:
         axes.set_xscale("log")
         axes.set_xticks(sizes, [f"{size:,} B" for size in sizes])
         axes.set_xticks([], minor=True)
-        drawing.log_seconds(axes, min(every) / 2, max(every) * 2)
+        axes.set_xlabel("size of the JSON that the tag holds", color=drawing.INK)
+        drawing.log_seconds(axes, min(every) / 2, max(every) * 2, "reading a tag")
         texts = {"naive": "zstandard + msgpack" if form == "compact" else "json + zlib, standard library"}
         drawing.spread_labels(axes, sizes[-1], {way: line[sizes[-1]] for way, line in ways.items()}, texts)
     figure.suptitle("Time to read one tag, by the size of what it says", fontsize=14, color=drawing.INK)

@@ -13,7 +13,8 @@ __all__ = ["FORMS", "draw", "plotting"]
 #: What a picture's file may end with.
 FORMS = ("png", "svg")
 
-BAD, GOOD, INK, FAINT = "#c8102e", "#1a7f5a", "#222222", "#8a8a8a"
+#: The first two are told apart by colour-blind people too.
+BAD, GOOD, INK, FAINT = "#D55E00", "#0072B2", "#222222", "#8a8a8a"
 SLOW = "#f4ecd8"
 
 
@@ -101,6 +102,8 @@ def _in_flight(axes: Any, story: Story, result: Result, colour: str) -> None:
 def _memory(axes: Any, story: Story, result: Result, colour: str) -> None:
     samples = result.samples
     axes.fill_between(samples["at"], [max(0, value) / 1e6 for value in samples["memory"]], color=colour, alpha=0.75)
+    # What was seen in a moment is less than the most that there was between two looks.
+    axes.axhline(result.totals["peak_memory"] / 1e6, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
     _say(axes, f"peak {result.totals['peak_memory'] / 1e6:.1f} MB", colour)
 
 
@@ -131,7 +134,7 @@ _LABELS = (
     "registry\nrequests\nin flight",
     "memory\n(MB)",
     "backends\nregistered",
-    "requests a\nsecond that\nare answered\n(green) or\nfail (red)",
+    "requests a\nsecond that\nare answered\n(blue) or\nfail (orange)",
 )
 
 
@@ -144,7 +147,8 @@ def _leave_room(grid: Any, story: Story, results: Sequence[Result]) -> None:
             axes.set_yticks([1e-6, LATE, 1.0], ["1 µs", "10 ms", "1 s"])
             axes.minorticks_off()
         elif panel is _requests:
-            axes.set_ylim(0, results[0].totals["wanted"] / story.seconds * 2.5)
+            both = [(_rate(story, one, "answered"), _rate(story, one, "failed")) for one in results]
+            axes.set_ylim(0, 1.5 * max(a + b for answered, failed in both for a, b in zip(answered, failed)))
         else:
             axes.set_ylim(0, axes.get_ylim()[1] * 1.3)
 
