@@ -1,4 +1,4 @@
-# For people who work on regcache, in an environment of their own with: pip install -e '.[test,lint]'
+# For people who work on regcache, in an environment of their own with: pip install -e '.[test,adapters,lint]'
 # On a machine that has nothing yet: sh tools/test
 
 PYTHON ?= python3

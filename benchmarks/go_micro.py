@@ -43,7 +43,8 @@ def build(folder: Path) -> Path:
     except subprocess.TimeoutExpired:
         raise NotBuilt(f"go build did not end within {PATIENCE} s") from None
     if built.returncode != 0:
-        raise NotBuilt("go-micro could not be built; go build says more, in benchmarks/go")
+        said = built.stdout.strip().splitlines() or ["nothing"]
+        raise NotBuilt(f"go-micro could not be built in benchmarks/go; go build says: {said[-1]}")
     return folder / "go-micro"
 
 
