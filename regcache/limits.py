@@ -7,11 +7,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-__all__ = ["Limits", "RATIO_FLOOR"]
+__all__ = ["Limits", "RATIO_FLOOR", "containers"]
 
 #: The ratio limit looks only at records larger than this (bytes): 64 KiB of one letter, which go-micro
 #: writes and reads, has a ratio of 800.
 RATIO_FLOOR = 128 * 1024
+
+
+def containers(record_bytes: int) -> int:
+    """As many objects, lists and pairs as a record may have that may have so many bytes.
+
+    One that is written in a byte or two becomes a Python object of 80; those that go-micro writes take 17 and more.
+    """
+    return 16 + record_bytes // 16
 
 
 @dataclass(frozen=True)
@@ -34,7 +42,8 @@ class Limits:
     tags: int = 4096
     #: One tag as written (hex counts twice). An endpoint with 60 nested types takes 20 KB.
     tag_bytes: int = 256 * 1024
-    #: One record after decompression. It is written into a buffer of at most this size.
+    #: One record after decompression. It is written into a buffer of at most this size, and may have an object, list or
+    #: pair for every 16 bytes of it.
     record_bytes: int = 512 * 1024
     #: Decompressed bytes for each compressed byte, looked at above 128 KiB (:data:`RATIO_FLOOR`).
     #: Deflate cannot exceed 1,032; JSON records reach 20.

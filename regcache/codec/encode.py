@@ -7,10 +7,22 @@ from __future__ import annotations
 
 import base64
 import re
+import threading
 import zlib
-from functools import lru_cache
-from threading import Lock
-from typing import TYPE_CHECKING, Any, Iterable, List, Mapping, NamedTuple, NoReturn, Optional, Sequence, Tuple, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Dict,
+    Iterable,
+    List,
+    Mapping,
+    NamedTuple,
+    NoReturn,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 from ..model import Endpoint, Record, Service, Value
 from . import dictionaries
@@ -325,17 +337,24 @@ def _trimmed(items: List[Any]) -> List[Any]:
     return items
 
 
-_compressing = Lock()
+_local = threading.local()
 
 
-@lru_cache(maxsize=None)
 def _compressor(dictionary: str) -> Any:
-    import zstandard
+    """One for each dictionary and thread: a compressor is not for two threads at once, and a lock might be held when
+    a process forks."""
+    known: Dict[str, Any] = _local.__dict__
+    found = known.get(dictionary)
+    if found is None:
+        import zstandard
 
-    known = None
-    if dictionary != "0":
-        known = zstandard.ZstdCompressionDict(dictionaries.load(dictionary), dict_type=zstandard.DICT_TYPE_FULLDICT)
-    return zstandard.ZstdCompressor(level=LEVEL, dict_data=known, write_checksum=True, write_dict_id=False)
+        data = None
+        if dictionary != "0":
+            data = zstandard.ZstdCompressionDict(dictionaries.load(dictionary), dict_type=zstandard.DICT_TYPE_FULLDICT)
+        found = known[dictionary] = zstandard.ZstdCompressor(
+            level=LEVEL, dict_data=data, write_checksum=True, write_dict_id=False
+        )
+    return found
 
 
 def _compress(data: bytes, dictionary: str) -> bytes:
@@ -343,6 +362,5 @@ def _compress(data: bytes, dictionary: str) -> bytes:
 
     The checksum (6 characters) is there because zstd alone reads most damaged frames as something else.
     """
-    with _compressing:  # a compressor is for one thread at a time
-        frame: bytes = _compressor(dictionary).compress(data)
-        return frame
+    frame: bytes = _compressor(dictionary).compress(data)
+    return frame

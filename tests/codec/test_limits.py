@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, Tuple
 import pytest
 
 from regcache import LimitExceeded, Limits
-from regcache.limits import RATIO_FLOOR
+from regcache.limits import RATIO_FLOOR, containers
 from tests import build, plain
 
 #: A body that needs exactly so much of a limit.
@@ -72,6 +72,26 @@ def test_a_limit_on_a_part_warns_one_beyond(codec: Any, name: str) -> None:
     with pytest.raises(LimitExceeded) as caught:
         codec.decode(needs(limit + 1), limits=limits, strict=True)
     assert caught.value.limit == name
+
+
+#: A record with so many objects, lists and keys, as the payload of a tag of this kind.
+CROWDED: Dict[str, Callable[[int], str]] = {
+    "JSON": lambda count: build.packed("e", b'{"request":{"values":[' + b",".join([b"{}"] * (count - 3)) + b"]}}"),
+    "lists that nobody wants": lambda count: build.packed("e", b'{"x":[' + b",".join([b"[]"] * (count - 2)) + b"]}"),
+    "compact": lambda count: build.compact(["1", None, [["e", ["", "", [[]] * (count - 5)]]]]),
+    "keys": lambda count: build.compact(["1", {str(i): "" for i in range(count - 2)}, None]),
+}
+
+
+@pytest.mark.parametrize("kind", CROWDED)
+def test_a_record_has_no_more_objects_than_its_size_allows(codec: Any, kind: str) -> None:
+    """Each becomes a Python object of 80 bytes, though it may be written in one."""
+    limits = Limits(record_bytes=8000)
+    most = containers(limits.record_bytes)
+    fits, beyond = (build.body(build.entry(tags=(CROWDED[kind](count), "prod"))) for count in (most, most + 1))
+    assert not codec.decode(fits, limits=limits).warnings
+    (warning,) = codec.decode(beyond, limits=limits).warnings
+    assert "record_bytes" in warning.reason and warning.path.endswith("Tags[0]")
 
 
 def test_every_limit_is_tried_here() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import zlib
 from typing import Any, Dict, List, Optional
 
 import pytest
@@ -112,6 +113,26 @@ def test_an_mdns_record_says_what_go_micro_reads_in_it(codec: Any, name: str) ->
             codec.decode_mdns(line["record"])
     else:
         assert codec.decode_mdns(line["record"]) == line["txt"]
+
+
+#: encoding/json decodes into what is there: a list that comes again reuses the elements of the one before.
+MDNS_AGAIN = {
+    '{"Endpoints":[{"name":"a","metadata":{"x":"1"},"request":{"name":"q"}}],"Endpoints":[{"request":{"type":"r"}}]}': [
+        {"name": "a", "request": {"name": "q", "type": "r", "values": None}, "response": None, "metadata": {"x": "1"}}
+    ],
+    '{"Endpoints":[{"name":"a"},{"name":"b"}],"Endpoints":[{}]}': [
+        {"name": "a", "request": None, "response": None, "metadata": None}
+    ],
+    '{"Endpoints":[{"name":"a"}],"Endpoints":null,"Endpoints":[{}]}': [
+        {"name": "", "request": None, "response": None, "metadata": None}
+    ],
+    '{"Endpoints":[{"name":"a"}],"Endpoints":[null]}': [None],
+}
+
+
+@pytest.mark.parametrize("text", MDNS_AGAIN)
+def test_endpoints_of_an_mdns_record_that_come_again(codec: Any, text: str) -> None:
+    assert codec.decode_mdns([zlib.compress(text.encode()).hex()])["Endpoints"] == MDNS_AGAIN[text]
 
 
 def edge_body(line: Dict[str, Any]) -> bytes:

@@ -95,8 +95,8 @@ static int hear(void *ctx, int event, int member, const uint8_t *text, size_t n)
 static int read_document(int kind, const uint8_t *data, size_t n, size_t nesting, rc_buf *scratch, listener *l)
 {
     rc_sink sink = l == NULL ? NULL : hear;
-    if (kind == RC_DOC_COMPACT) return rc_compact_document(data, n, nesting, scratch, sink, l);
-    return rc_document(kind, data, n, nesting, scratch, sink, l);
+    if (kind == RC_DOC_COMPACT) return rc_compact_document(data, n, nesting, SIZE_MAX, scratch, sink, l);
+    return rc_document(kind, data, n, nesting, SIZE_MAX, scratch, sink, l);
 }
 
 /* One msgpack item of any kind: the place behind it, or NULL. */

@@ -189,7 +189,8 @@ static int list_for(int member)
         if (sink != NULL && (rc = sink(ctx, (event), (member), (text), (n))) != 0) goto done; \
     } while (0)
 
-int rc_compact_document(const uint8_t *data, size_t n, size_t nesting, rc_buf *scratch, rc_sink sink, void *ctx)
+int rc_compact_document(const uint8_t *data, size_t n, size_t nesting, size_t most, rc_buf *scratch, rc_sink sink,
+                        void *ctx)
 {
     const uint8_t *p = data, *end = data + n;
     level few[16];
@@ -197,18 +198,23 @@ int rc_compact_document(const uint8_t *data, size_t n, size_t nesting, rc_buf *s
     level *levels = few;
     size_t room = sizeof few / sizeof *few, depth = 0;
     int rc = RC_OK, misshaped = 0, member = RC_M_ROOT, is_key = 0;
-    item it;
+    item it = {T_NIL, NULL, 0};
 
     for (;;) {
         if ((p = head(p, end, &it)) == NULL) {
             rc = RC_RECORD_NOT_MSGPACK;
             goto done;
         }
-        if (it.type == T_LIST || it.type == T_MAP) {
-            if (depth >= nesting) {
-                rc = RC_RECORD_NESTING;
-                goto done;
-            }
+        int container = it.type == T_LIST || it.type == T_MAP;
+        if (container && depth >= nesting) {
+            rc = RC_RECORD_NESTING;
+            goto done;
+        }
+        if ((container || is_key) && most-- == 0) {
+            rc = RC_LIMIT_RECORD;
+            goto done;
+        }
+        if (container) {
             int shape = SKIPPED;
             if (member != RC_M_SKIP && !is_key) {
                 if (it.type == T_LIST) shape = list_for(member);
@@ -275,7 +281,7 @@ done:
 int rc_compact_version(const uint8_t *data, size_t n, const uint8_t **text, size_t *len)
 {
     const uint8_t *p = data, *end = data + n;
-    item it;
+    item it = {T_NIL, NULL, 0};
     *len = 0;
     if ((p = head(p, end, &it)) == NULL || it.type != T_LIST || (p = head(p, end, &it)) == NULL) return -1;
     if (it.type != T_TEXT) return 0;

@@ -19,9 +19,10 @@ int rc_compact_unpack(rc_unpacker *u, rc_buf *raw, rc_buf *out, const uint8_t *t
 void rc_unpacker_free(rc_unpacker *u);
 size_t rc_unpacker_bytes(const rc_unpacker *u);
 
-/* As rc_document: RC_OK, RC_RECORD_NOT_MSGPACK, RC_RECORD_SHAPE, RC_RECORD_NESTING, RC_NO_MEMORY, or what the sink
-   returned. */
-int rc_compact_document(const uint8_t *data, size_t n, size_t nesting, rc_buf *scratch, rc_sink sink, void *ctx);
+/* As rc_document: RC_OK, RC_RECORD_NOT_MSGPACK, RC_RECORD_SHAPE, RC_RECORD_NESTING, RC_LIMIT_RECORD (more than `most`
+   lists, maps and keys), RC_NO_MEMORY, or what the sink returned. */
+int rc_compact_document(const uint8_t *data, size_t n, size_t nesting, size_t most, rc_buf *scratch, rc_sink sink,
+                        void *ctx);
 
 /* The version of a record that was checked: a slice of the data, not always UTF-8. 0, or -1: it was not checked. */
 int rc_compact_version(const uint8_t *data, size_t n, const uint8_t **text, size_t *len);

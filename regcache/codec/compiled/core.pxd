@@ -65,12 +65,13 @@ cdef extern from "document.h":
         RC_E_NULL
         RC_E_KEY
     ctypedef int (*rc_sink)(void *ctx, int event, int member, const uint8_t *text, size_t n) noexcept
-    int rc_document(int kind, const uint8_t *text, size_t n, size_t nesting, rc_buf *scratch, rc_sink sink,
-                    void *ctx) noexcept
+    int rc_document(int kind, const uint8_t *text, size_t n, size_t nesting, size_t most, rc_buf *scratch,
+                    rc_sink sink, void *ctx) noexcept
+    size_t RC_MOST(size_t record_bytes)
 
 cdef extern from "compact.h":
     int rc_compact_init(const uint8_t *dictionary, size_t n)
-    int rc_compact_document(const uint8_t *data, size_t n, size_t nesting, rc_buf *scratch, rc_sink sink,
+    int rc_compact_document(const uint8_t *data, size_t n, size_t nesting, size_t most, rc_buf *scratch, rc_sink sink,
                             void *ctx) noexcept
     int rc_compact_version(const uint8_t *data, size_t n, const uint8_t **text, size_t *len)
 

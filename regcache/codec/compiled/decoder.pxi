@@ -457,14 +457,14 @@ def decode_mdns(record, *, limits=Limits()):
             if code == RC_LIMIT_RECORD:
                 code = too_large
         if code == RC_OK:
-            reader = _read(RC_DOC_MDNS, w.data.data, w.data.len, d.nesting, &code)
+            reader = _read(RC_DOC_MDNS, w.data.data, w.data.len, d.nesting, RC_MOST(w.record_bytes), &code)
         if code == RC_NO_MEMORY:
             raise MemoryError
         if code != RC_OK:
             raise reasons.error(code, 0, "")
         if reader.is_null:
             return None
-        endpoints = reader.endpoints
+        endpoints = reader.endpoints()
         return {
             "Service": reader.service,
             "Version": reader.version,

@@ -195,7 +195,8 @@ static int is_string_member(int m)
         if (sink != NULL && (rc = sink(ctx, (event), (member), (text), (n))) != 0) goto done; \
     } while (0)
 
-int rc_document(int kind, const uint8_t *text, size_t n, size_t nesting, rc_buf *scratch, rc_sink sink, void *ctx)
+int rc_document(int kind, const uint8_t *text, size_t n, size_t nesting, size_t most, rc_buf *scratch, rc_sink sink,
+                void *ctx)
 {
     doc d = {text, text + n, scratch, NULL, 0};
     /* frames[i] is an open bracket, opened[i] the member that it is the value of */
@@ -214,6 +215,10 @@ value:
         int list = *d.p == '[', frame;
         if (depth >= nesting) {
             rc = RC_RECORD_NESTING;
+            goto done;
+        }
+        if (most-- == 0) {
+            rc = RC_LIMIT_RECORD;
             goto done;
         }
         if (list)

@@ -31,8 +31,13 @@ enum rc_event { RC_E_BEGIN, RC_E_END, RC_E_STRING, RC_E_NULL, RC_E_KEY };
 /* Told in the order of the text; strings are valid UTF-8. Not 0 stops the pass, which returns it. */
 typedef int (*rc_sink)(void *ctx, int event, int member, const uint8_t *text, size_t n);
 
-/* RC_OK, RC_RECORD_NOT_JSON, RC_RECORD_SHAPE, RC_RECORD_NESTING, RC_NO_MEMORY, or what the sink returned.
+/* RC_OK, RC_RECORD_NOT_JSON, RC_RECORD_SHAPE, RC_RECORD_NESTING, RC_LIMIT_RECORD (more than `most` objects and lists),
+   RC_NO_MEMORY, or what the sink returned.
    With sink NULL the text is only checked. `scratch` holds strings with escapes meanwhile. */
-int rc_document(int kind, const uint8_t *text, size_t n, size_t nesting, rc_buf *scratch, rc_sink sink, void *ctx);
+int rc_document(int kind, const uint8_t *text, size_t n, size_t nesting, size_t most, rc_buf *scratch, rc_sink sink,
+                void *ctx);
+
+/* As many objects, lists and pairs as a record may have that may have so many bytes: regcache.limits.containers. */
+#define RC_MOST(record_bytes) (16 + (record_bytes) / 16)
 
 #endif

@@ -208,7 +208,7 @@ static int decode(rc_workshop *w, int kind, const uint8_t *tag, size_t n, const 
         if (code != RC_OK) return code;
         *data = w->data.data;
         *len = w->data.len;
-        return rc_compact_document(*data, *len, w->nesting, &w->scratch, NULL, NULL);
+        return rc_compact_document(*data, *len, w->nesting, RC_MOST(w->record_bytes), &w->scratch, NULL, NULL);
     }
     if (tag[1] == '=') {
         *data = tag + 2;
@@ -228,7 +228,7 @@ static int decode(rc_workshop *w, int kind, const uint8_t *tag, size_t n, const 
     }
     if (kind == RC_K_VERSION) return RC_OK;
     return rc_document(kind == RC_K_ENDPOINT ? RC_DOC_ENDPOINT : RC_DOC_METADATA, *data, *len, w->nesting,
-                       &w->scratch, NULL, NULL);
+                       RC_MOST(w->record_bytes), &w->scratch, NULL, NULL);
 }
 
 rc_record *rc_records_find(rc_table *table, const rc_table *previous, rc_workshop *w, int kind, const uint8_t *tag,

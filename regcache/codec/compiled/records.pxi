@@ -9,7 +9,6 @@ cdef extern from *:
 rc_python_init()
 
 cdef object _tuple_new = tuple.__new__
-cdef dict _NOTHING = {}
 
 
 cdef inline str text(const uint8_t *p, size_t n):
@@ -73,6 +72,11 @@ cdef object _freeze(_Draft root):
     return root.frozen
 
 
+cdef object _endpoint(str name, _Draft request, _Draft response, object metadata):
+    return frozen_endpoint(name, None if request is None else _freeze(request),
+                           None if response is None else _freeze(response), metadata)
+
+
 @cython.final
 cdef class _Reader:
     """Builds what one record says from the events of rc_document."""
@@ -88,7 +92,9 @@ cdef class _Reader:
     # mDNS only
     cdef str service
     cdef str version
-    cdef list endpoints
+    # of endpoints, as (name, request, response, metadata): a list that comes again reuses them, as Go's slice does
+    cdef list drafts
+    cdef Py_ssize_t length  # how many of them count; -1: null
     cdef dict outer_metadata
     cdef bint until_endpoints  # nobody wants what comes behind the metadata
 
@@ -96,6 +102,7 @@ cdef class _Reader:
         self.open = []
         self.service = self.version = ""
         self.is_null = False
+        self.length = -1
         self.clear()
 
     cdef void clear(self):
@@ -104,8 +111,19 @@ cdef class _Reader:
         self.metadata = None
 
     cdef object endpoint(self):
-        return frozen_endpoint(self.name, None if self.request is None else _freeze(self.request),
-                               None if self.response is None else _freeze(self.response), self.metadata)
+        return _endpoint(self.name, self.request, self.response, self.metadata)
+
+    cdef list endpoints(self):
+        cdef list made = []
+        if self.length < 0:
+            return None
+        for draft in self.drafts[:self.length]:
+            if draft is None:
+                made.append(None)
+            else:
+                name, request, response, metadata = draft
+                made.append(_endpoint(name, request, response, metadata))
+        return made
 
     cdef int event(self, int event, int member, const uint8_t *p, size_t n) except -1:
         cdef _Draft draft, child
@@ -154,10 +172,14 @@ cdef class _Reader:
             elif member == RC_M_ENDPOINTS:
                 if self.until_endpoints:
                     return 1
-                self.endpoints = []
+                if self.length < 0:
+                    self.drafts = []
+                self.length = 0
             elif member == RC_M_ENDPOINT:
                 self.outer_metadata = self.metadata
                 self.clear()
+                if self.length < len(self.drafts) and self.drafts[self.length] is not None:
+                    self.name, self.request, self.response, self.metadata = self.drafts[self.length]
         elif event == RC_E_END:
             if member == RC_M_REQUEST or member == RC_M_RESPONSE or member == RC_M_VALUE:
                 self.open.pop()
@@ -165,8 +187,10 @@ cdef class _Reader:
                 draft = <_Draft>self.open[len(self.open) - 1]
                 if draft.length == 0:
                     draft.values = []
+            elif member == RC_M_ENDPOINTS and self.length == 0:
+                self.drafts = []
             elif member == RC_M_ENDPOINT:
-                self.endpoints.append(self.endpoint())
+                self.drafted((self.name, self.request, self.response, self.metadata))
                 self.clear()
                 self.metadata = self.outer_metadata
         elif event == RC_E_NULL:
@@ -187,11 +211,16 @@ cdef class _Reader:
                 self.place(draft, None)
                 draft.length += 1
             elif member == RC_M_ENDPOINTS:
-                self.endpoints = None
+                self.length = -1
             elif member == RC_M_ENDPOINT:
-                self.endpoints.append(None)
+                self.drafted(None)
             elif member == RC_M_ROOT:
                 self.is_null = True
+        return 0
+
+    cdef int drafted(self, object draft) except -1:
+        self.drafts[self.length:self.length + 1] = [draft]
+        self.length += 1
         return 0
 
     cdef int place(self, _Draft draft, object child) except -1:
@@ -215,7 +244,8 @@ cdef enum:
     COMPACT = 100  # beside the kinds of rc_document
 
 
-cdef _Reader _read(int kind, const uint8_t *p, size_t n, size_t nesting, int *code, bint until_endpoints=False):
+cdef _Reader _read(int kind, const uint8_t *p, size_t n, size_t nesting, size_t most, int *code,
+                   bint until_endpoints=False):
     """The record as a reader full of it; `code` says what is wrong, if something is."""
     cdef _Reader reader = _Reader.__new__(_Reader)
     reader.until_endpoints = until_endpoints
@@ -224,9 +254,9 @@ cdef _Reader _read(int kind, const uint8_t *p, size_t n, size_t nesting, int *co
     if kind == RC_DOC_METADATA:
         reader.metadata = {}
     if kind == COMPACT:
-        code[0] = rc_compact_document(p, n, nesting, &scratch, _tell, <void *>reader)
+        code[0] = rc_compact_document(p, n, nesting, most, &scratch, _tell, <void *>reader)
     else:
-        code[0] = rc_document(kind, p, n, nesting, &scratch, _tell, <void *>reader)
+        code[0] = rc_document(kind, p, n, nesting, most, &scratch, _tell, <void *>reader)
     rc_buf_free(&scratch)
     if reader.error is not None:
         raise reader.error
@@ -263,9 +293,9 @@ cdef object _parse(rc_record *r):
         return MappingProxyType(made)
     # The nesting was checked when the record was decoded.
     if r.kind == RC_K_COMPACT:
-        reader = _read(COMPACT, p, r.data_len, <size_t>-1, &code)
-        return tuple(reader.endpoints or ())
-    reader = _read(RC_DOC_ENDPOINT if r.kind == RC_K_ENDPOINT else RC_DOC_METADATA, p, r.data_len, <size_t>-1, &code)
+        reader = _read(COMPACT, p, r.data_len, <size_t>-1, <size_t>-1, &code)
+        return tuple(reader.endpoints() or ())
+    reader = _read(RC_DOC_ENDPOINT if r.kind == RC_K_ENDPOINT else RC_DOC_METADATA, p, r.data_len, <size_t>-1, <size_t>-1, &code)
     if r.kind == RC_K_METADATA:
         return reader.metadata
     return None if reader.is_null else reader.endpoint()
@@ -277,7 +307,7 @@ cdef object compact_metadata(rc_record *r):
     cdef object made
     cdef int code = RC_OK
     if held == NULL:
-        made = _read(COMPACT, rc_record_data(r), r.data_len, <size_t>-1, &code, True).metadata
+        made = _read(COMPACT, rc_record_data(r), r.data_len, <size_t>-1, <size_t>-1, &code, True).metadata
         made = MappingProxyType(made or {})
         held = rc_lazy_set(&r.metadata, made)
     return <object>held

@@ -288,13 +288,13 @@ static int null_value(rc_decoder *d, int role)
     case RC_P_NODE: rc_entry_reset_node(d); break;
     case RC_P_TAGS: rc_entry_reset_tags(d); break;
     case RC_P_CHECKS: d->maintenance = d->critical = d->warning = d->any_critical = 0; break;
-    case RC_P_ID: d->node.id.len = 0; break;
-    case RC_P_NAME: d->node.name.len = 0; break;
-    case RC_P_ADDRESS: d->node.address.len = 0; break;
+    case RC_P_ID: rc_entry_drop_text(d, &d->node.id); break;
+    case RC_P_NAME: rc_entry_drop_text(d, &d->node.name); break;
+    case RC_P_ADDRESS: rc_entry_drop_text(d, &d->node.address); break;
     case RC_P_PORT: d->node.port = 0; break;
-    case RC_P_NODE_NODE: d->node.node_name.len = 0; break;
-    case RC_P_NODE_ADDRESS: d->node.node_address.len = 0; break;
-    case RC_P_NODE_DATACENTER: d->node.datacenter.len = 0; break;
+    case RC_P_NODE_NODE: rc_entry_drop_text(d, &d->node.node_name); break;
+    case RC_P_NODE_ADDRESS: rc_entry_drop_text(d, &d->node.node_address); break;
+    case RC_P_NODE_DATACENTER: rc_entry_drop_text(d, &d->node.datacenter); break;
     case RC_P_WEIGHTS: d->node.passing = d->node.warning = 1; break;
     case RC_P_PASSING: d->node.passing = 1; break;
     case RC_P_WARNING: d->node.warning = 1; break;
@@ -306,8 +306,11 @@ static int null_value(rc_decoder *d, int role)
             d->over = 0;
             return map_put(d, NULL, 0, d->value_offset);
         }
-        if (d->member == RC_P_META) d->node.meta = NULL;
-        else d->node.node_meta = NULL;
+        {
+            rc_record **slot = d->member == RC_P_META ? &d->node.meta : &d->node.node_meta;
+            if (*slot != NULL) d->replaced = 1;
+            *slot = NULL;
+        }
         break;
     default: break; /* a null entry has no Service; null tags and checks say nothing */
     }

@@ -11,7 +11,7 @@ import re
 import threading
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
-from ...limits import RATIO_FLOOR, Limits
+from ...limits import RATIO_FLOOR, Limits, containers
 from ...model import Endpoint, Value, frozen_endpoint
 from .. import dictionaries, reasons
 from .unhex import BadRecord
@@ -137,13 +137,15 @@ def _frame_end(frame: bytes, pos: int, has_checksum: bool) -> int:
 def _read(data: bytes, limits: Limits, shared: Shared) -> Compact:
     import msgpack
 
-    if limits.nesting < UNPACKER_DEPTH and len(data) > limits.nesting:  # then it may be too deep
-        return _record(_exact(data, limits.nesting))
+    most = containers(limits.record_bytes)
+    # It may be too deep, or have too many items: more than bytes it cannot have.
+    if (limits.nesting < UNPACKER_DEPTH and len(data) > limits.nesting) or len(data) > most:
+        return _record(_exact(data, limits.nesting, most))
     try:
         return _quick(data, shared)
     except (BadRecord, ValueError, RecursionError, msgpack.UnpackException):
         # Even another shape: behind it the text may be malformed, which comes first.
-        return _record(_exact(data, limits.nesting))
+        return _record(_exact(data, limits.nesting, most))
 
 
 def _quick(data: bytes, shared: Shared) -> Compact:
@@ -285,10 +287,11 @@ _KINDS: Dict[int, Tuple[str, int, int]] = {
 }  # fmt: skip
 
 
-def _exact(data: bytes, nesting: int) -> Any:
+def _exact(data: bytes, nesting: int, most: int) -> Any:
     """The tree of a whole text, without recursion: lists, dicts, texts, None, and _OTHER.
 
-    Raises :class:`BadRecord` with RECORD_NOT_MSGPACK or RECORD_NESTING.
+    Raises :class:`BadRecord` with RECORD_NOT_MSGPACK, RECORD_NESTING, or LIMIT_RECORD where it has more than ``most``
+    lists, maps and keys.
     """
     size = len(data)
     #: What is open: its items so far, how many are to come, and whether it is a map.
@@ -297,9 +300,14 @@ def _exact(data: bytes, nesting: int) -> Any:
     while True:
         kind, count, pos = _item_head(data, pos)
         item: Any = _OTHER
-        if kind == "list" or kind == "map":
-            if len(opened) >= nesting:
-                raise BadRecord(reasons.RECORD_NESTING)
+        container = kind == "list" or kind == "map"
+        if container and len(opened) >= nesting:
+            raise BadRecord(reasons.RECORD_NESTING)
+        if container or (opened and opened[-1][2] and len(opened[-1][0]) % 2 == 0):
+            if not most:
+                raise BadRecord(reasons.LIMIT_RECORD)
+            most -= 1
+        if container:
             opened.append(([], count if kind == "list" else 2 * count, kind == "map"))
         else:
             if pos + count > size:

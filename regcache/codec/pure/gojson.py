@@ -28,25 +28,26 @@ def _not_json(_: str) -> Any:
 _decoder = json.JSONDecoder(object_pairs_hook=tuple, parse_int=float, parse_constant=_not_json)
 
 
-def parse(text: str, nesting: int) -> Any:
-    """The tree of a text. Raises :class:`BadRecord` with RECORD_NOT_JSON or RECORD_NESTING."""
-    # Brackets inside strings count as well: this is an upper bound for the depth.
-    if text.count("{") + text.count("[") > nesting:
-        return _parse_deep(text, nesting)
+def parse(text: str, nesting: int, most: int) -> Any:
+    """The tree of a text. Raises :class:`BadRecord` with RECORD_NOT_JSON, RECORD_NESTING, or LIMIT_RECORD where it has
+    more than ``most`` objects and lists."""
+    # Brackets inside strings count as well: this is an upper bound, for the depth too.
+    if text.count("{") + text.count("[") > min(nesting, most):
+        return _parse_deep(text, nesting, most)
     try:
         tree = _decoder.decode(text)
     except RecursionError:
-        return _parse_deep(text, nesting)
+        return _parse_deep(text, nesting, most)
     except ValueError:
         raise BadRecord(reasons.RECORD_NOT_JSON) from None
     if "\\ud" in text or "\\uD" in text:
         # The C scanner lets lone surrogates pass; the exact parser replaces them.
-        return _parse_deep(text, nesting)
+        return _parse_deep(text, nesting, most)
     return tree
 
 
-def _parse_deep(text: str, nesting: int) -> Any:
-    """The same without recursion, with the depth counted."""
+def _parse_deep(text: str, nesting: int, most: int) -> Any:
+    """The same without recursion, with depth and brackets counted."""
     scalar, space, end = _decoder.raw_decode, _SPACE.match, len(text)
 
     def skip(pos: int) -> int:
@@ -72,6 +73,9 @@ def _parse_deep(text: str, nesting: int) -> Any:
             if c == "{" or c == "[":
                 if len(opened) >= nesting:
                     raise BadRecord(reasons.RECORD_NESTING)
+                if not most:
+                    raise BadRecord(reasons.LIMIT_RECORD)
+                most -= 1
                 pos = skip(pos + 1)
                 closer = "}" if c == "{" else "]"
                 if not text.startswith(closer, pos):

@@ -6,7 +6,7 @@ import codecs
 from types import MappingProxyType
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple, Union
 
-from ...limits import Limits
+from ...limits import Limits, containers
 from ...model import DecodeWarning, Endpoint, Record
 from .. import reasons
 from .compact import Shared, decode_compact
@@ -184,9 +184,9 @@ def _decode(tag: str, kind: str, limits: Limits, shared: Shared) -> MadeRecord:
         text = data.decode("utf-8", "regcache-go")
         value: Any = text
         if kind[0] == "t":
-            value = make_metadata(parse(text, limits.nesting))
+            value = make_metadata(parse(text, limits.nesting, containers(limits.record_bytes)))
         elif kind[0] == "e":
-            value = make_endpoint(parse(text, limits.nesting))
+            value = make_endpoint(parse(text, limits.nesting, containers(limits.record_bytes)))
     except BadRecord as bad:
         return MadeRecord(kind, bad.code, None, 0, bad.cost or cost)
     return MadeRecord(kind, 0, value, len(data))
@@ -265,6 +265,6 @@ def decode_mdns(record: Iterable[Union[str, bytes]], *, limits: Limits = Limits(
         if len(digits.encode()) > limits.tag_bytes:
             raise BadRecord(reasons.LIMIT_TAG)
         text = inflate(unhex(digits), limits).decode("utf-8", "regcache-go")
-        return make_document(parse(text, limits.nesting))
+        return make_document(parse(text, limits.nesting, containers(limits.record_bytes)))
     except BadRecord as bad:
         raise reasons.error(bad.code, 0, "") from None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Call"]
 
-_NEW, _ENTERED, _LEFT = range(3)
+_NEW, _ENTERED = range(2)
 
 
 class Call:
@@ -34,7 +34,7 @@ class Call:
     """
 
     __slots__ = (
-        "_answered", "_begun", "_deadline", "_front", "_ignored", "_key", "_outcome", "_peer", "_state",
+        "_answered", "_begun", "_deadline", "_front", "_ignored", "_key", "_next", "_outcome", "_peer",
         "_why",
     )  # fmt: skip
 
@@ -44,7 +44,8 @@ class Call:
         timeout: Optional[float] = None,
         key: object = None,
     ) -> None:
-        self._state = _NEW
+        # One thing to do next, or nothing. It is taken by pop(), which is one step also without the GIL.
+        self._next = [_NEW]
         self._front = front
         self._key = key
         self._peer: Optional[Peer] = None
@@ -114,23 +115,31 @@ class Call:
         return self._enter(picker.pick(self._key, self._front._now()))
 
     def _enter_once(self) -> None:
-        if self._state != _NEW:
+        if not self._take(_NEW):
             raise RuntimeError("a call is for one use: ask the selector for another")
-        self._state = _LEFT  # until a node was found
+
+    def _take(self, step: int) -> bool:
+        """Is this to be done next, and by this thread?"""
+        try:
+            found = self._next.pop()
+        except IndexError:
+            return False
+        if found != step:
+            self._next.append(found)
+        return found == step
 
     def _enter(self, peer: Peer) -> "Call":
         self._peer = peer
         peer._begin()
-        self._state = _ENTERED
+        self._next.append(_ENTERED)
         self._begun = self._front._now()
         return self
 
     def __exit__(
         self, kind: Optional[Type[BaseException]], exc: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
-        if self._state != _ENTERED or self._peer is None:
+        if self._peer is None or not self._take(_ENTERED):
             raise RuntimeError("a call is left once, and not before it was entered")
-        self._state = _LEFT
         self._peer._end()
         ok = self._judge(exc)
         if ok is None:
@@ -163,5 +172,5 @@ class Call:
 
     def __del__(self) -> None:
         # Entered by hand and forgotten: the node is not busy for ever.
-        if self._state == _ENTERED and self._peer is not None:
+        if self._peer is not None and self._take(_ENTERED):
             self._peer._end()
