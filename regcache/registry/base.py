@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Callable, Iterable, Iterator, List, Literal, Optional, Protocol, Union
+from urllib.parse import SplitResult, urlsplit
 
 from ..model import Service
 
@@ -187,3 +188,21 @@ def checked_name(service: str) -> str:
         raise ValueError("a service's name may not be empty")
     service.encode()
     return service
+
+
+def split_url(url: str) -> SplitResult:
+    """The parts of a URL, if nothing of it is dropped without a word where it is taken apart.
+
+    Raises:
+        TypeError: it is not a str.
+        ValueError: there are spaces around it, control characters in it, or its host is none. It is not repeated: it
+            may hold a password.
+    """
+    if not isinstance(url, str):
+        raise TypeError(f"a registry's URL is a str, such as 'consul://127.0.0.1:8500', not {type(url).__name__}")
+    if url != url.strip() or any(character < " " or character == "\x7f" for character in url):
+        raise ValueError("a registry's URL has no spaces around it and no control characters in it")
+    try:
+        return urlsplit(url)
+    except ValueError:  # its text may repeat the URL
+        raise ValueError("a registry's URL is not well formed: look at its host, and at its brackets") from None

@@ -13,10 +13,12 @@ import socket
 import ssl
 import time
 from typing import Any, Optional, Tuple, Union
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, unquote
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from .base import split_url
 
 __all__ = ["Certificate", "Pool", "make_pool", "port_of"]
 
@@ -162,7 +164,10 @@ def port_of(url: SplitResult) -> Optional[int]:
     try:
         return url.port
     except ValueError as error:
-        where = f"{url.scheme}://{url.netloc.rpartition('@')[2]}"
+        host = url.netloc.rpartition("@")[2]
+        where = f"{url.scheme}://{host}"
+        if host.count(":") > 1 and "[" not in host:
+            raise ValueError(f"{where!r} is no host and port; IPv6 is written {url.scheme}://[::1]:8500") from error
         raise ValueError(f"{where!r} has no port that can be: it is a number from 0 to 65535") from error
 
 
@@ -178,8 +183,8 @@ def make_pool(url: str, *, verify: Union[bool, str] = True, cert: Optional[Certi
         ValueError: the URL is not of this kind.
         OSError: a certificate cannot be read.
     """
-    parts = urlsplit(url)
-    # The URL is not repeated in these two: it may hold a token or a password.
+    parts = split_url(url)
+    # The URL is not repeated in what follows: it may hold a token or a password.
     if parts.query or parts.fragment:
         raise ValueError("a registry's URL has no query and no fragment; give the token as token=")
     if "@" in parts.netloc:
@@ -187,16 +192,17 @@ def make_pool(url: str, *, verify: Union[bool, str] = True, cert: Optional[Certi
     if parts.scheme == "unix":
         path = unquote(parts.path)
         if parts.netloc or not path.startswith("/"):
-            raise ValueError(f"a socket's URL looks like unix:///run/consul.sock, not {url!r}")
+            raise ValueError("a socket's URL has three slashes: unix:///run/consul.sock")
         return _unix_pool(path), ""
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(
-            f"a registry's URL looks like http://host:port, https://host:port or unix:///path, not {url!r}"
-        )
+    if parts.scheme not in ("http", "https") or not (parts.hostname or parts.netloc):
+        raise ValueError("an agent's URL looks like http://host:port, https://host:port or unix:///path")
+    port = port_of(parts)
+    if not parts.hostname:
+        raise ValueError(f"'{parts.scheme}://{parts.netloc}' has no host")
     if any(character <= " " or character == "\x7f" for character in parts.hostname):
         # Some versions of urllib3 notice this only when they ask, and then it looks like the server's fault.
-        raise ValueError(f"a registry's URL has no spaces or control characters in its host: {url!r}")
-    host, port, prefix = parts.hostname, port_of(parts), parts.path.rstrip("/")
+        raise ValueError(f"a registry's URL has no spaces or control characters in its host: {parts.hostname!r}")
+    host, prefix = parts.hostname, parts.path.rstrip("/")
     if parts.scheme == "http":
         return _Pool(host, port, maxsize=KEPT), prefix
     return _TLSPool(host, port, maxsize=KEPT, ssl_context=_context(verify, cert)), prefix

@@ -191,7 +191,7 @@ def test_a_server_that_is_no_agent(run: Run, answer: bytes, said: str) -> None:
         ("etcd://127.0.0.1", "it looks like consul://host:port"),
         ("127.0.0.1:8500", "it looks like consul://host:port"),
         ("", "it looks like consul://host:port"),
-        ("file://elsewhere/folder", "it looks like consul://host:port"),
+        ("file://elsewhere/folder", "three slashes: file:///folder"),
         ("memory://x", "it looks like consul://host:port"),
         ("consul://127.0.0.1:99999", "'consul://127.0.0.1:99999' has no port that can be"),
         ("consul://a b", "a b"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
@@ -40,11 +41,42 @@ def test_file_and_memory() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "consul", "etcd://x", "file://", "file://host/x", "memory://x", "consul://u:p@h:1"]
+    "url, said",
+    [
+        ("", "without a scheme names no registry: it looks like consul://host:port, "),
+        ("consul", "without a scheme"),
+        ("localhost:8500", "without a scheme"),
+        ("127.0.0.1:8500", "without a scheme"),
+        ("//127.0.0.1:8500", "without a scheme"),
+        ("etcd://x", "with the scheme 'etcd' .* http://host:port, https://host:port, unix:///path, "),
+        ("consul:127.0.0.1:8500", "two slashes and then a host: consul://host:port"),
+        ("consul:/127.0.0.1:8500", "two slashes and then a host: consul://host:port"),
+        ("consul:///127.0.0.1:8500", "two slashes and then a host: consul://host:port"),
+        ("consul+https:/127.0.0.1", r"two slashes and then a host: consul\+https://host:port"),
+        ("http:/127.0.0.1", "looks like http://host:port"),
+        ("http://:8500", "'http://:8500' has no host"),
+        ("file://", "three slashes: file:///folder"),
+        ("file://relative", "three slashes: file:///folder"),
+        ("file://host/x", "three slashes: file:///folder"),
+        ("consul+unix://relative", "three slashes: unix:///"),
+        ("memory://x", "with the scheme 'memory'"),
+        ("consul://u:p@h:1", "no user and password"),
+        ("consul://::1", r"'consul://::1' is no host and port; IPv6 is written consul://\[::1\]:8500"),
+        ("http://fe80::2:8500", r"IPv6 is written http://\[::1\]:8500"),
+        ("http://[::1:8500", "not well formed"),
+        ("consul://a b", "no spaces or control characters in its host: 'a b"),
+        *((url, "no spaces around it") for url in ("consul://h:9 ", " consul://h", "consul://h\n", "consul://h\x7f/")),
+    ],
 )
-def test_what_names_no_registry(url: str) -> None:
-    with pytest.raises(ValueError):
+def test_what_names_no_registry(url: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
         open_registry(url)
+
+
+@pytest.mark.parametrize("url", [8500, None, b"consul://127.0.0.1"])
+def test_a_url_is_text(url: Any) -> None:
+    with pytest.raises(TypeError, match=f"a registry's URL is a str, .*, not {type(url).__name__}"):
+        connect(url)
 
 
 @pytest.mark.parametrize("scheme", ["consul", "consul+https", "http"])
@@ -62,7 +94,8 @@ def test_a_password_is_not_repeated_even_then() -> None:
 @pytest.mark.parametrize(
     "url",
     ["consul://h?token=secret", "http://bob:secret@h:1/?x=1", "consuls://bob:secret@h:1", "consul+unix:///s?token=secret",
-     "consul+unix://bob:secret@h/s", "http://h/#secret"],
+     "consul+unix://bob:secret@h/s", "http://h/#secret", "http:/bob:secret@h", "unix:bob:secret@h", "http://bob:secret@h\u2100",
+     "consul:/bob:secret@h", "consul://bob:secret@::1", "http://bob:secret@[h", "consul://bob:secret@h ", "bob:secret@h"],
 )  # fmt: skip
 def test_no_secret_is_repeated(url: str) -> None:
     with pytest.raises(ValueError) as caught:
