@@ -51,9 +51,9 @@ class FileRegistry:
         """See :meth:`regcache.registry.Registry.fetch`; it answers at once, whatever ``index`` and ``wait`` are.
 
         Raises:
-            NotFound: there is no such file.
+            NotFound: the folder has no such file.
             AccessDenied: it may not be read.
-            Unavailable: it cannot be read.
+            Unavailable: it cannot be read, or there is no such folder.
         """
         base = os.path.join(self.folder, _file_name(checked_name(service)))
         for ending, unpack in _FORMS.items():
@@ -65,6 +65,8 @@ class FileRegistry:
                 raise _unreadable(error) from error
             index_now = max(1, os.fstat(file.fileno()).st_mtime_ns)
             return Answer(self._read(unpack(file, self.max_bytes), file.name), index=index_now, close=file.close)
+        if not os.path.isdir(self.folder):  # an outage, which is never NotFound
+            raise Unavailable(f"the folder {self.folder} does not exist")
         raise NotFound(f"{self.folder} has no file for {service!r}: {os.path.basename(base)}.json[.zst|.gz]")
 
     def _read(self, chunks: Iterator[BytesLike], name: str) -> Iterator[BytesLike]:

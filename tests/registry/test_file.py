@@ -93,7 +93,7 @@ def test_a_name_never_leaves_the_folder(tmp_path: Path, name: str) -> None:
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     registry = FileRegistry(tmp_path / "none")
-    with pytest.raises(NotFound):
+    with pytest.raises(Unavailable, match="the folder .*none does not exist"):
         registry.fetch("x")
     with pytest.raises(Unavailable, match="cannot be read"):
         registry.services()
