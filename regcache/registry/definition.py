@@ -6,6 +6,7 @@ What is checked was tried on a real agent; the tests do that again.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import TYPE_CHECKING, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
 
@@ -30,6 +31,8 @@ META_KEY = re.compile(r"[A-Za-z0-9_-]+")
 MOST_WEIGHT = 65535
 #: Addresses at which nobody can be called. Those that a service listens on, not those to be registered.
 ANY_ADDRESS = ("0.0.0.0", "::", "[::]")
+#: What no host name has: the marks of a URL, and spaces.
+NO_HOST = re.compile(r"[\s/?#@\[\]\\%]")
 
 
 class Check(NamedTuple):
@@ -89,8 +92,8 @@ def _define(
     address = _text(node.address, f"{where}.address")
     if address in ANY_ADDRESS:
         raise ValueError(f"{where}.address {address!r} is no address at which the node can be called")
-    if not address.isprintable() or address != address.strip():
-        raise ValueError(f"{where}.address {address!r} has characters that no address has")
+    if not _callable(address):
+        raise ValueError(f"{where}.address {address!r} is no host name or IP address; the port goes into port")
     if not 0 <= node.port <= 65535:
         raise ValueError(f"{where}.port must be 0 to 65535, not {node.port}")
     _check_meta(node.meta, f"{where}.meta")
@@ -151,6 +154,18 @@ def _text(text: str, what: str) -> str:
     except UnicodeEncodeError:
         raise ValueError(f"{what} {text!r} has a lone surrogate, of which no UTF-8 can be made") from None
     return text
+
+
+def _callable(address: str) -> bool:
+    """Is it empty (the agent's own), a host name, or an IP address, with or without brackets?"""
+    if ":" not in address:
+        return address.isprintable() and not NO_HOST.search(address)
+    bare = address[1:-1] if address.startswith("[") and address.endswith("]") else address
+    try:
+        ipaddress.IPv6Address(bare)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_path_text(text: str, what: str) -> None:

@@ -55,7 +55,22 @@ REFUSED: List[Tuple[Service, Dict[str, Any], str]] = [
     (service(NODE, node("..")), {}, r"nodes\[1\].id '..' is a path"),
     (service(NODE, NODE), {}, r"nodes\[1\].id 'greeter-1' is there twice"),
     (service(node(address="0.0.0.0")), {}, r"nodes\[0\].address '0.0.0.0' is no address"),
-    (service(node(address="10.0.0.1 ")), {}, r"nodes\[0\].address .* characters"),
+    *(
+        (service(node(address=address)), {}, r"nodes\[0\].address .* is no host name or IP address; the port goes into")
+        for address in (
+            "10.0.0.1 ",
+            "a b",
+            "a\nb",
+            "http://x",
+            "10.0.0.1:80",
+            "host:80",
+            "[::1]:80",
+            "[::1",
+            "[host]",
+            "u@h",
+            "a%20b",
+        )
+    ),
     (service(node(port=-1)), {}, r"nodes\[0\].port must be 0 to 65535, not -1"),
     (service(node(port=65536)), {}, r"nodes\[0\].port must be 0 to 65535, not 65536"),
     (service(node(meta={"a.b": ""})), {}, r"the key 'a.b' of nodes\[0\].meta must be of"),
@@ -82,6 +97,12 @@ REFUSED: List[Tuple[Service, Dict[str, Any], str]] = [
 def test_what_is_refused_names_the_member(given: Service, more: Dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         defined(given, **more)
+
+
+@pytest.mark.parametrize("address", ["", "10.0.0.1", "::1", "[::1]", "fe80::1", "host.example", "a_b", "größe", "h"])
+def test_addresses_that_can_be_called(address: str) -> None:
+    (definition,) = defined(service(node(address=address)))
+    assert definition.address == address
 
 
 def test_other_types_are_refused() -> None:
