@@ -32,13 +32,22 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument("--version", metavar="VERSION", help="the service's version")
     parser.add_argument(
-        "--metadata", metavar="KEY=VALUE", type=pair, nargs="+", action="extend", default=[], help="the node's metadata"
+        "--metadata",
+        metavar="KEY=VALUE",
+        type=pair,
+        action="append",
+        default=[],
+        help="the node's metadata; may be repeated",
     )
     parser.add_argument(
-        "--endpoint", metavar="NAME", nargs="+", action="extend", default=[], help="what it answers, such as Say.Hello"
+        "--endpoint",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="what it answers, such as Say.Hello; may be repeated",
     )
     parser.add_argument(
-        "--tag", metavar="TAG", nargs="+", action="extend", default=[], help="further tags, as they are"
+        "--tag", metavar="TAG", action="append", default=[], help="a further tag, as it is; may be repeated"
     )
     parser.add_argument(
         "--form",

@@ -31,18 +31,32 @@ def add_to(commands: Any) -> None:
         epilog="regcache register greeter --address 10.0.0.1 --port 8080 --version 1.0 --metadata protocol=grpc",
     )
     parser.add_argument("name", metavar="NAME", help="the service's name")
-    parser.add_argument("--address", metavar="HOST", required=True, help="where the node can be called")
+    parser.add_argument(
+        "--address",
+        metavar="HOST",
+        required=True,
+        help="where the node can be called: a host name or an IP address; '' is the agent's",
+    )
     parser.add_argument("--port", metavar="PORT", type=int, required=True, help="0 to 65535")
     parser.add_argument("--id", metavar="ID", help="the node's ID, one of its own for each (NAME and a random UUID)")
     parser.add_argument("--version", metavar="VERSION", default="", help="the service's version")
     parser.add_argument(
-        "--metadata", metavar="KEY=VALUE", type=pair, nargs="+", action="extend", default=[], help="the node's metadata"
+        "--metadata",
+        metavar="KEY=VALUE",
+        type=pair,
+        action="append",
+        default=[],
+        help="the node's metadata; may be repeated",
     )
     parser.add_argument(
-        "--endpoint", metavar="NAME", nargs="+", action="extend", default=[], help="what it answers, such as Say.Hello"
+        "--endpoint",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="what it answers, such as Say.Hello; may be repeated",
     )
     parser.add_argument(
-        "--tag", metavar="TAG", nargs="+", action="extend", default=[], help="further tags, as they are"
+        "--tag", metavar="TAG", action="append", default=[], help="a further tag, as it is; may be repeated"
     )
     parser.add_argument(
         "--ttl", metavar="TIME", type=duration, default=30.0, help="critical without a sign of life for so long (30s)"
@@ -91,7 +105,8 @@ def run(args: argparse.Namespace) -> None:
         with registration:
             if node_id not in registry.registered():  # a server that is no agent may say yes to everything
                 raise Fault(f"{registry.url} took the registration, but does not know {node_id}")
-            _say(f"registered {args.name} as {node_id} at {node.target}, with {registry.url}")
+            where = node.target if args.address else f"the agent's address, port {args.port}"
+            _say(f"registered {args.name} as {node_id} at {where}, with {registry.url}")
             _say(f"passing at least every {registration.interval:.3g} s of a TTL of {args.ttl:g} s; Ctrl-C stops it")
             stopped = signal.sigwait(signals)
             _say(f"stopping: {signal.Signals(stopped).name}")
@@ -103,6 +118,7 @@ _TYPED = {
     "nodes[0].metadata": "--metadata",
     "nodes[0].": "--",
     "nodes[0]: ": "",
+    "goes into port": "goes into --port",
     "ttl must": "--ttl must",
     "deregister_after must": "--deregister-after must",
 }

@@ -80,9 +80,11 @@ def register(agent: Agent, name: str, *more: Any, **settings: str) -> Running:
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_registered_until_it_is_stopped(consul_agent: Agent, service_name: str, how: signal.Signals) -> None:
-    options = ["--id", service_name + "/1", "--version", "1.0", "--metadata", "protocol=grpc", "empty=", "a=b=c"]
-    options += ["--endpoint", "Say.Hello", "Say.Bye", "--tag", "eu", "--metadata", "more=1", "--ttl", "1m30s"]
-    with register(consul_agent, service_name, *options) as running_:
+    options = ["--id", service_name + "/1", "--version", "1.0", "--metadata", "protocol=grpc", "--metadata", "empty="]
+    options += ["--metadata", "a=b=c", "--endpoint", "Say.Hello", "--endpoint", "Say.Bye", "--ttl", "1m30s"]
+    options += ["--address", "10.0.0.1", "--port", "8080", "--registry", f"consul://{consul_agent.address}"]
+    # In the order of the usage: the name comes last.
+    with Running("register", *options, "--metadata", "more=1", "--tag", "eu", service_name) as running_:
         assert running_.line() == (
             f"registered {service_name} as {service_name}/1 at 10.0.0.1:8080, with {consul_agent.url}"
         )
@@ -114,6 +116,17 @@ def test_forms(consul_agent: Agent, service_name: str, form: str, ours: int) -> 
         running_.line()
         tags = known(consul_agent)[service_name]["Tags"]
         assert [tag[:2] for tag in tags] == ["m~"] * ours + (["v-"] if form != "compact" else [])
+        assert running_.stop(signal.SIGTERM)[0] == 0
+
+
+def test_without_an_address_it_is_the_agents(consul_agent: Agent, service_name: str) -> None:
+    where = ["--port", "80", "--registry", f"consul://{consul_agent.address}"]
+    with Running("register", service_name, "--id", service_name, "--address", "", *where) as running_:
+        said = running_.line()
+        assert (
+            said
+            == f"registered {service_name} as {service_name} at the agent's address, port 80, with {consul_agent.url}"
+        )
         assert running_.stop(signal.SIGTERM)[0] == 0
 
 
@@ -172,10 +185,14 @@ def test_killed_it_is_removed_by_the_agent_itself(consul_agent: Agent, service_n
         (["a/../b", "--port", "1"], "name 'a/../b' is a path"),
         (["greeter", "--port", "1", "--id", ""], "--id may not be empty"),
         (["greeter", "--port", "1", "--address", "0.0.0.0"], "--address '0.0.0.0' is no address"),
+        (
+            ["greeter", "--port", "1", "--address", "http://x"],
+            "--address 'http://x' is no host name or IP address; the port goes into --port",
+        ),
         (["greeter", "--port", "1", "--ttl", "10ms"], "--ttl must be from 1 to 1,000,000,000 s, not 0.01"),
         (["greeter", "--port", "1", "--deregister-after", "5s"], "--deregister-after must be from 60"),
         (["greeter", "--port", "1", "--tag", "e-12"], "begins with 'e-'"),
-        (["greeter", "--port", "1", "--metadata", "a=1", "a=2"], "--metadata a=... is there twice"),
+        (["greeter", "--port", "1", "--metadata", "a=1", "--metadata", "a=2"], "--metadata a=... is there twice"),
         (["greeter", "--port", "1", "--registry", "memory://"], "--registry memory://: a Consul agent is wanted"),
         (["greeter", "--port", "1", "--registry", "ftp://x"], "names no registry"),
     ],
@@ -281,7 +298,18 @@ def test_json_there_and_back(run: Run, form: str) -> None:
 
 def test_options(run: Run) -> None:
     done = run(
-        "tags", "encode", "--version", "1.0", "--metadata", "a=b", "c=", "--endpoint", "Say.Hello", "--tag", "eu"
+        "tags",
+        "encode",
+        "--version",
+        "1.0",
+        "--metadata",
+        "a=b",
+        "--metadata",
+        "c=",
+        "--endpoint",
+        "Say.Hello",
+        "--tag",
+        "eu",
     )
     assert done.code == 0
     record = decode_tags(done.lines)
