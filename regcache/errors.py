@@ -94,7 +94,10 @@ class DecodeError(ProtocolError, ValueError):
         offset: the byte of the body (of the tag list: of the tag) at which it is wrong, from 0.
         path: where that is, such as ``[17].Service.Tags[3]``; empty at the top.
         node: the service ID of the node, where it is known.
+        source: who sent it, set by whoever knows; empty otherwise. The error's text begins with it.
     """
+
+    source: str = ""
 
     def __init__(self, reason: str, offset: int = 0, path: str = "", node: Optional[str] = None) -> None:
         self.reason = reason
@@ -104,8 +107,11 @@ class DecodeError(ProtocolError, ValueError):
         place = f"byte {offset}" + (f", {path}" if path else "") + (f" (node {node!r})" if node else "")
         super().__init__(f"{place}: {reason}")
 
+    def __str__(self) -> str:
+        return f"{self.source}: {super().__str__()}" if self.source else super().__str__()
+
     def __reduce__(self) -> Tuple[Any, ...]:
-        return type(self), (self.reason, self.offset, self.path, self.node)
+        return type(self), (self.reason, self.offset, self.path, self.node), {"source": self.source}
 
 
 class LimitExceeded(DecodeError):
@@ -118,4 +124,4 @@ class LimitExceeded(DecodeError):
         self.limit = limit
 
     def __reduce__(self) -> Tuple[Any, ...]:
-        return type(self), (self.reason, self.offset, self.path, self.node, self.limit)
+        return type(self), (self.reason, self.offset, self.path, self.node, self.limit), {"source": self.source}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Callable, List, Optional
 
 from .. import codec
-from ..errors import RegcacheError, Unavailable
+from ..errors import DecodeError, RegcacheError, Unavailable
 from ..limits import Limits
 from .load import Load, Outcome
 from .places import SHORTEST, Turn
@@ -80,9 +80,14 @@ class Asking:
                 return None
             return load.outcome(now, index=index, unchanged=True)
         decoder = codec.Decoder(load.service, limits=self._limits, previous=load.previous)
-        for chunk in answer.chunks():
-            decoder.feed(chunk)
-        snapshot = decoder.finish(index=answer.index, taken=taken)
+        try:
+            for chunk in answer.chunks():
+                decoder.feed(chunk)
+            snapshot = decoder.finish(index=answer.index, taken=taken)
+        except DecodeError as error:
+            # A byte and a path say little to whoever asks several registries for many services.
+            error.source = f"the answer of {self.registry!r} for {load.service!r}"
+            raise
         return load.outcome(self._clock(), snapshot=snapshot, index=answer.index)
 
 

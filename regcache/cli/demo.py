@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tu
 from .. import codec
 from ..cache import Cache
 from ..codec import Decoder, Node, Snapshot
-from ..errors import RegcacheError
+from ..errors import DecodeError, RegcacheError
 from ..registry import MemoryRegistry, Registry
 from . import plain
 from .agent import consul_at
@@ -97,7 +97,11 @@ def _embedded(file: Optional[str]) -> _Subject:
     else:
         body = read_all(file)
         about = "the body in standard input" if file == "-" else f"the body in {safe(file)}"
-    service = codec.decode(body).service
+    try:
+        service = codec.decode(body).service
+    except DecodeError as error:
+        error.source = file or "the recorded body"
+        raise
     if not service:
         raise Fault(f"{file or 'the recorded body'} holds no node of a service with a name")
     registry = MemoryRegistry()

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from ..codec import Decoder
-from ..errors import NotFound, RegcacheError
+from ..errors import DecodeError, NotFound, RegcacheError
 from ..registry import open_registry
 from .fault import Fault
 from .show import as_json, print_json, print_snapshot
@@ -45,6 +45,9 @@ def run(args: argparse.Namespace) -> None:
             for chunk in answer.chunks():
                 decoder.feed(chunk)
             snapshot = decoder.finish(index=answer.index)
+    except DecodeError as error:
+        error.source = f"the answer of {args.registry} for {args.service!r}"
+        raise
     except RegcacheError:  # A body that cannot be decoded is a ValueError, too.
         raise
     except ValueError as error:

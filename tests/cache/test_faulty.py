@@ -8,6 +8,7 @@ import http.client
 import itertools
 import logging
 import os
+import pickle
 import socket
 import sys
 import tracemalloc
@@ -21,6 +22,8 @@ from regcache import (
     AccessDenied,
     Cache,
     ConsulRegistry,
+    DecodeError,
+    MemoryRegistry,
     ProtocolError,
     RateLimited,
     RegcacheError,
@@ -146,6 +149,22 @@ def test_what_is_held_is_served_and_recovery_comes_by_itself(name: str) -> None:
 def _of_type(cache: Cache, kind: Type[RegcacheError]) -> Optional[BaseException]:
     last = cache.status("svc").last_error
     return last if isinstance(last, kind) else None
+
+
+@pytest.mark.parametrize("body", [b"junk", b"[" * 1000])
+def test_a_body_that_cannot_be_decoded_is_said_with_its_registry_and_service(body: bytes) -> None:
+    registry = MemoryRegistry()
+    registry.put("svc", body)
+    with pytest.raises(DecodeError) as bare:
+        regcache.decode(body)
+    with Cache(registry) as cache:
+        with pytest.raises(DecodeError) as caught:
+            cache.get("svc", timeout=HANG)
+        warmed = cache.warm(["svc"], timeout=HANG)["svc"]
+    for error in (caught.value, warmed, pickle.loads(pickle.dumps(caught.value))):
+        assert type(error) is type(bare.value)
+        assert str(error) == f"the answer of MemoryRegistry() for 'svc': {bare.value}"
+        assert (error.reason, error.offset, error.path) == (bare.value.reason, bare.value.offset, bare.value.path)
 
 
 def test_the_leader_is_lost_and_found() -> None:

@@ -196,8 +196,8 @@ def test_a_missing_file(run: Run, tmp_path: Path) -> None:
     [
         (b"[]", "- holds no node of a service with a name"),
         (build.body(build.entry(Service_Service="")), "- holds no node of a service with a name"),
-        (b"[{}", "byte 3: the body ends before the list does"),
-        (b"", "byte 0: the body ends before the list does"),
+        (b"[{}", "-: byte 3: the body ends before the list does"),
+        (b"", "-: byte 0: the body ends before the list does"),
     ],
 )
 def test_a_body_without_nodes(run: Run, body: bytes, said: str) -> None:

@@ -118,7 +118,8 @@ def test_a_folder_with_a_broken_body(run: Run, tmp_path: Path) -> None:
     (tmp_path / f"{NAME}.json").write_bytes(BODY[:-9])
     done = get(run, tmp_path.as_uri())
     assert done.code == 1 and done.out == ""
-    assert done.complaint.startswith(f"byte {len(BODY) - 9}, [2]")
+    url = tmp_path.as_uri()
+    assert done.complaint.startswith(f"the answer of {url} for {NAME!r}: byte {len(BODY) - 9}, [2]")
 
 
 def test_an_empty_memory(run: Run) -> None:
