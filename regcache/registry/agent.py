@@ -95,13 +95,17 @@ class AgentNodes:
         return _agent_of(_Transport(self._send, self._timeout, more))
 
 
-def agent_services(send: Send, *, timeout: float) -> Dict[str, str]:
-    """The IDs of all services that are registered with the agent, and their names."""
+def agent_services(send: Send, *, url: str, timeout: float) -> Dict[str, str]:
+    """The IDs of all services that are registered with the agent, and their names. ``url`` is for messages."""
     body = send("GET", "/v1/agent/services", timeout=timeout)
     try:
-        return {str(node_id): str(service["Service"]) for node_id, service in json.loads(body).items()}
-    except (ValueError, AttributeError, KeyError, TypeError) as error:
-        raise ProtocolError(f"the agent's list of services is none: is this a Consul agent? ({error})") from error
+        said = json.loads(body)
+    except ValueError as error:
+        raise ProtocolError(f"{url} sent a list of services that is not JSON; is this a Consul agent?") from error
+    try:
+        return {str(node_id): str(service["Service"]) for node_id, service in said.items()}
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ProtocolError(f"{url} sent JSON that is no list of services; is this a Consul agent?") from error
 
 
 class _Response(NamedTuple):

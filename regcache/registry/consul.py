@@ -33,6 +33,7 @@ __all__ = ["ConsulRegistry"]
 CHUNK = 64 * 1024
 Response = urllib3.BaseHTTPResponse
 INDEX = re.compile(r"[0-9]{1,20}", re.ASCII)
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class ConsulRegistry:
@@ -56,7 +57,8 @@ class ConsulRegistry:
     Neither environment variables nor proxies are looked at.
 
     Raises:
-        TypeError, ValueError: an argument that cannot be used. Nothing is connected yet.
+        TypeError, ValueError: an argument that cannot be used, such as a certificate that cannot be read. Nothing is
+            connected yet.
     """
 
     #: Consul waits for a change when it is given an index.
@@ -89,9 +91,7 @@ class ConsulRegistry:
         self.url: str = url
         self.datacenter = datacenter
         self.consistency = _consistency(consistency or "stale")
-        if not 0 < timeout < math.inf:
-            raise ValueError(f"timeout must be more than 0 seconds, and finite, not {timeout!r}")
-        self.timeout = timeout
+        self.timeout = _seconds(timeout)
         self.max_bytes = max_bytes
         if max_last_contact is not None and not max_last_contact > 0:
             raise ValueError(f"max_last_contact must be more than 0 seconds, not {max_last_contact!r}")
@@ -127,6 +127,9 @@ class ConsulRegistry:
         that was on its way fails. With ``index`` the body has a timeout of its own.
 
         Without a token that may read the service, Consul's answer is the same empty list.
+
+        Raises:
+            TypeError, ValueError: an argument that cannot be used. Nothing is asked.
         """
         pending = self.begin(service, index=index, wait=wait, timeout=timeout, consistency=consistency)
         return pending.answer()
@@ -143,7 +146,7 @@ class ConsulRegistry:
         """Send the request of :meth:`fetch`, and do not wait for its answer."""
         target, wait = self._health(service, index, wait, consistency)
         plain = self._health(service, None, None, consistency)[0]
-        return self._begin(target, plain, wait, self.timeout if timeout is None else timeout, _index)
+        return self._begin(target, plain, wait, self.timeout if timeout is None else _seconds(timeout), self._index)
 
     def services(self) -> List[str]:
         """The names of all services that the token may see, sorted. Raises what :meth:`fetch` raises."""
@@ -251,7 +254,7 @@ class ConsulRegistry:
 
         Raises what :meth:`services` raises.
         """
-        return agent_services(self._exchange, timeout=self.timeout)
+        return agent_services(self._exchange, url=self.url, timeout=self.timeout)
 
     def close(self) -> None:
         """Close the connections that are not in use."""
@@ -270,7 +273,10 @@ class ConsulRegistry:
         if index:
             wait = 55.0 if wait is None else wait
             query = {"index": str(index), "wait": f"{max(1, round(wait * 1000))}ms"}
-        path = "/v1/health/service/" + quote(checked_name(service), safe="")
+        if CONTROL.search(checked_name(service)):
+            # Consul's answer is 400, as to a path that it does not have.
+            raise ValueError(f"a service's name has no control characters, which Consul takes in no path: {service!r}")
+        path = "/v1/health/service/" + quote(service, safe="")
         return self._target(path, query, consistency), wait if index else None
 
     def _target(self, path: str, query: Dict[str, str], consistency: Optional[Consistency]) -> str:
@@ -341,7 +347,7 @@ class ConsulRegistry:
     def _check(self, response: Response) -> None:
         """Raise, unless it is an answer, and one that Consul itself does not doubt."""
         if response.status != 200:
-            refuse(response, self.url)
+            refuse(response, self.url, "X-Consul-Token" in self._headers)
         self._doubts(response)
 
     def _read(self, response: Response, seconds: float) -> Iterator[BytesLike]:
@@ -360,6 +366,18 @@ class ConsulRegistry:
     def _too_large(self) -> NoReturn:
         reason = f"{self.url} sent a body of more than {self.max_bytes:,} bytes; raise max_bytes= if it is wanted"
         raise LimitExceeded(reason, self.max_bytes, limit="body_bytes")
+
+    def _index(self, response: Response) -> int:
+        """X-Consul-Index: an integer of at least 1, as Consul's documents on blocking queries promise."""
+        text = response.headers.get("X-Consul-Index")
+        if text is None:
+            raise ProtocolError(
+                f"{self.url} answered without X-Consul-Index: is this a Consul agent, or does a proxy drop headers?"
+            )
+        number = int(text) if INDEX.fullmatch(text) else 0
+        if not 1 <= number < 2**64:
+            raise ProtocolError(f"{self.url} answered with an X-Consul-Index of {text!r}, no integer of at least 1")
+        return number
 
     def _doubts(self, response: Response) -> None:
         """A registry that doubts its own answer has not answered."""
@@ -394,12 +412,9 @@ def _consistency(word: str) -> Consistency:
 _MODES: Tuple[Consistency, ...] = ("stale", "default", "consistent")
 
 
-def _index(response: Response) -> int:
-    """X-Consul-Index: an integer of at least 1, as Consul's documents on blocking queries promise."""
-    text = response.headers.get("X-Consul-Index")
-    if text is None:
-        raise ProtocolError("the answer has no X-Consul-Index: is this a Consul agent, or does a proxy drop headers?")
-    number = int(text) if INDEX.fullmatch(text) else 0
-    if not 1 <= number < 2**64:
-        raise ProtocolError(f"the answer's X-Consul-Index is {text!r}, not an integer of at least 1")
-    return number
+def _seconds(timeout: float) -> float:
+    if not isinstance(timeout, (int, float)):
+        raise TypeError(f"timeout is a number of seconds, not {type(timeout).__name__}")
+    if not 0 < timeout < math.inf:
+        raise ValueError(f"timeout must be more than 0 seconds, and finite, not {timeout!r}")
+    return timeout

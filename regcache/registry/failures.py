@@ -28,8 +28,8 @@ ERROR_TEXT = 300
 BEGINNING = 60
 
 
-def refuse(response: urllib3.BaseHTTPResponse, url: str) -> NoReturn:
-    """Raise what a status other than 200 means."""
+def refuse(response: urllib3.BaseHTTPResponse, url: str, token: bool) -> NoReturn:
+    """Raise what a status other than 200 means. ``token``: was one sent?"""
     status = response.status
     text = ""
     try:
@@ -38,7 +38,12 @@ def refuse(response: urllib3.BaseHTTPResponse, url: str) -> NoReturn:
         pass  # the status says enough
     said = f"{url} answered {status}" + (f" ({text})" if text else "")
     if status in (401, 403):
-        raise AccessDenied(f"{said}: the token was refused; check token= and its policies")
+        why = (
+            "the token was refused; check token= and its policies"
+            if token
+            else "no token was given; give one as token="
+        )
+        raise AccessDenied(f"{said}: {why}")
     if status in (429, 503):
         raise RateLimited(f"{said}: it asks for fewer requests, or for another server")
     if 300 <= status < 500:
@@ -72,7 +77,11 @@ def _translated(error: Exception, url: str, seconds: float, answered: bool) -> R
     if isinstance(error, (urllib3_errors.TimeoutError, TimeoutError)):
         return Timeout(f"{url} did not answer to the end within {seconds:g} s")
     if isinstance(error, urllib3_errors.SSLError):
-        return Unavailable(f"{url}: no secure connection: {error}; check verify= and cert=")
+        hint = "check verify= and cert="
+        # What OpenSSL makes of an answer that is no TLS, before 3.2 and after it.
+        if "WRONG_VERSION_NUMBER" in str(error) or "RECORD_LAYER_FAILURE" in str(error):
+            hint = "does the server speak HTTPS on this port?"
+        return Unavailable(f"{url}: no secure connection: {error}; {hint}")
     if isinstance(error, urllib3_errors.ClosedPoolError):
         return Unavailable(f"the registry of {url} is closed")
     # urllib3 puts what happened behind words of its own.

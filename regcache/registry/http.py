@@ -140,19 +140,46 @@ def _unix_pool(path: str) -> Pool:
 
 
 def _context(verify: Union[bool, str], cert: Optional[Certificate]) -> ssl.SSLContext:
-    # With authorities of its own it loads no others: whoever names his does not trust the system's.
     if isinstance(verify, str):
+        # With authorities of its own it loads no others: whoever names his does not trust the system's.
         folder = os.path.isdir(verify)
-        context = ssl.create_default_context(cafile=None if folder else verify, capath=verify if folder else None)
-    else:
+        _readable("verify=", verify, folder=True)
+        try:
+            context = ssl.create_default_context(cafile=None if folder else verify, capath=verify if folder else None)
+        except ssl.SSLError as error:
+            why = error.reason or error
+            raise ValueError(f"verify={verify!r} holds no certificate of an authority, as PEM has it: {why}") from error
+    elif isinstance(verify, bool):
         context = ssl.create_default_context()
+    else:
+        raise TypeError(f"verify= is True, False, or a file or folder as a str, not {type(verify).__name__}")
     context.sslsocket_class = _TLSSocket
     if verify is False:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if cert is not None:
-        context.load_cert_chain(*((cert,) if isinstance(cert, str) else cert))
+        files = (cert,) if isinstance(cert, str) else cert
+        if not (isinstance(files, (tuple, list)) and len(files) in (1, 2) and all(isinstance(f, str) for f in files)):
+            raise TypeError("cert= is a file as a str, or a pair of them, (certificate, key)")
+        for file in files:
+            _readable("cert=", file)
+        try:
+            context.load_cert_chain(*files)
+        except ssl.SSLError as error:
+            why = error.reason or error
+            named = " and ".join(map(repr, files))
+            raise ValueError(f"cert= holds no certificate with its key, as PEM has them, in {named}: {why}") from error
     return context
+
+
+def _readable(option: str, file: str, folder: bool = False) -> None:
+    """OpenSSL does not say which of its files it could not read."""
+    try:
+        if not (folder and os.path.isdir(file)):
+            open(file, "rb").close()
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise ValueError(f"{option}{file!r} cannot be read: {why}") from error
 
 
 def port_of(url: SplitResult) -> Optional[int]:
@@ -180,8 +207,8 @@ def make_pool(url: str, *, verify: Union[bool, str] = True, cert: Optional[Certi
         cert: for https: the client's certificate.
 
     Raises:
-        ValueError: the URL is not of this kind.
-        OSError: a certificate cannot be read.
+        TypeError: an argument of another type.
+        ValueError: the URL is not of this kind, or a certificate cannot be used; the message names its file.
     """
     parts = split_url(url)
     # The URL is not repeated in what follows: it may hold a token or a password.

@@ -221,6 +221,25 @@ def test_statuses(status: int, error: Type[RegcacheError], match: str) -> None:
     raises(response(body, status=f"{status} Word", headers={"X-Consul-Index": "1"}), error, match, token=TOKEN)
 
 
+def test_a_token_that_was_not_given_is_not_blamed() -> None:
+    raises(response(status="403 Forbidden"), AccessDenied, "403.*: no token was given; give one as token=")
+
+
+def test_https_where_plain_http_is_spoken() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(HANG)
+
+        def plainly(_: int) -> None:
+            with listening.accept()[0] as connection:
+                connection.recv(4096)
+                connection.sendall(response(status="400 Bad Request"))
+
+        server = Threads(1, plainly)
+        with pytest.raises(Unavailable, match=r"no secure connection: .*; does the server speak HTTPS on this port\?$"):
+            fetch(f"https://127.0.0.1:{listening.getsockname()[1]}")
+        server.join()
+
+
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_a_redirect_is_not_followed_and_the_token_goes_nowhere(status: int) -> None:
     with FaultyServer(response()) as elsewhere:
@@ -246,7 +265,7 @@ def test_no_message_holds_the_token() -> None:
 def test_an_answer_without_a_valid_index(index: Optional[str]) -> None:
     if index == "٣":
         index = index.encode().decode("latin-1")
-    raises(response(headers={"X-Consul-Index": index}), ProtocolError, "X-Consul-Index")
+    raises(response(headers={"X-Consul-Index": index}), ProtocolError, "^http://.* answered with.* X-Consul-Index")
 
 
 def test_servers_without_a_leader() -> None:
@@ -442,6 +461,52 @@ def test_other_arguments() -> None:
         ConsulRegistry().fetch("")
     with pytest.raises(TypeError, match="not bytes"):
         ConsulRegistry().fetch(b"x")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="timeout is a number of seconds, not str"):
+        ConsulRegistry(timeout="5")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("inf"), float("nan")])
+def test_timeouts_that_are_none(timeout: float) -> None:
+    with FaultyServer(response()) as server:
+        for ask in (ConsulRegistry(server.url).fetch, ConsulRegistry(server.url).begin):
+            with pytest.raises(ValueError, match="timeout must be more than 0 seconds, and finite"):
+                ask("greeter", timeout=timeout)
+        assert not server.requests
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\0b", "a\x7fb", "a\x85b"])
+def test_a_name_with_control_characters_is_at_fault_and_not_the_agent(name: str) -> None:
+    with FaultyServer(response()) as server:
+        with pytest.raises(ValueError, match="a service's name has no control characters"):
+            ConsulRegistry(server.url).fetch(name)
+        assert not server.requests
+
+
+@pytest.mark.parametrize("name, value, error, said", [
+    ("verify", "none.pem", ValueError, "verify='.*none.pem' cannot be read: No such file"),
+    ("verify", "junk.pem", ValueError, "verify='.*junk.pem' holds no certificate of an authority"),
+    ("verify", "a\0b", ValueError, "verify='.*' cannot be read: embedded null"),
+    ("verify", 5, TypeError, "verify= is True, False, or a file or folder as a str, not int"),
+    ("verify", Path("none.pem"), TypeError, "verify= .* not PosixPath"),
+    ("cert", "none.pem", ValueError, "cert='.*none.pem' cannot be read: No such file"),
+    ("cert", ("junk.pem", "none.pem"), ValueError, "cert='.*none.pem' cannot be read: No such file"),
+    ("cert", "junk.pem", ValueError, "cert= holds no certificate with its key, .* in '.*junk.pem'"),
+    ("cert", ("junk.pem", "junk.pem"), ValueError, "in '.*junk.pem' and '.*junk.pem'"),
+    ("cert", ".", ValueError, "cert='.*' cannot be read: Is a directory"),
+    ("cert", 5, TypeError, "cert= is a file as a str, or a pair of them"),
+    ("cert", ("junk.pem",) * 3, TypeError, "cert= is a file as a str, or a pair of them"),
+    ("cert", ("junk.pem", 5), TypeError, "cert= is a file as a str, or a pair of them"),
+])  # fmt: skip
+def test_papers_that_cannot_be_used(tmp_path: Path, name: str, value: Any, error: Any, said: str) -> None:
+    """Each is said with the argument and the file."""
+    (tmp_path / "junk.pem").write_text("junk")
+
+    def within(one: Any) -> Any:
+        return str(tmp_path / one) if isinstance(one, str) else one
+
+    given = tuple(map(within, value)) if isinstance(value, tuple) else within(value)
+    with pytest.raises(error, match=said):
+        ConsulRegistry("https://127.0.0.1:1", **{name: given})
 
 
 def test_the_settings_of_a_client_can_be_overridden() -> None:
@@ -460,6 +525,16 @@ def test_services() -> None:
     with FaultyServer(response(b'{"b": [], "a": ["x"]}')) as server:
         assert ConsulRegistry(server.url).services() == ["a", "b"]
     assert server.requests[0].startswith(b"GET /v1/catalog/services?stale= ")
+
+
+@pytest.mark.parametrize(
+    "body, said",
+    [(b"<html>", "a list of services that is not JSON"), (b"[]", "JSON that is no list"), (b'{"a": 1}', "no list")],
+)
+def test_an_agents_own_services_that_are_none(body: bytes, said: str) -> None:
+    with FaultyServer(response(body)) as server:
+        with pytest.raises(ProtocolError, match=f"^{server.url} sent .*{said}.*; is this a Consul agent"):
+            ConsulRegistry(server.url).registered()
 
 
 @pytest.mark.parametrize("body", [b"[]", b"{", b"\xff"])
