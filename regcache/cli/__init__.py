@@ -14,6 +14,7 @@ from typing import List, Optional
 
 from ..errors import RegcacheError
 from . import decode, demo, deregister, encode, get, register, simulate, tags
+from .agent import as_typed
 from .fault import Fault
 from .text import safe
 
@@ -56,10 +57,10 @@ def _run(argv: Optional[List[str]]) -> int:
     try:
         args.run(args)
     except Fault as fault:
-        _complain(str(fault))
+        _complain(as_typed(str(fault), hasattr(args, "datacenter")))
         return fault.code
     except RegcacheError as error:
-        _complain(str(error))
+        _complain(as_typed(str(error), hasattr(args, "datacenter")))
         return 1
     return 0
 

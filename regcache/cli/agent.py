@@ -9,11 +9,44 @@ from typing import Dict, Iterable, Optional, Tuple
 from ..registry import ConsulRegistry, open_registry
 from .fault import Fault
 
-__all__ = ["add_agent", "consul_at", "duration", "opened", "pair", "pairs"]
+__all__ = [
+    "DEFAULT",
+    "add_agent",
+    "add_token",
+    "as_typed",
+    "consul_at",
+    "duration",
+    "opened",
+    "pair",
+    "pairs",
+    "unseen",
+]
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PARTS = re.compile(r"(?:[0-9]+(?:\.[0-9]*)?(?:ms|s|m|h))+", re.ASCII)
 _PART = re.compile(r"([0-9.]+)(ms|s|m|h)", re.ASCII)
+
+
+#: Where an agent listens unless somebody says otherwise.
+DEFAULT = "consul://127.0.0.1:8500"
+#: What messages call the arguments of Python -> the options that they come from.
+_OPTIONS = {
+    "check token= and its policies": "check --token and its policies",
+    "as token=": "as --token",
+    "check verify= and cert=": "check the authorities, which are the system's or those of SSL_CERT_FILE",
+}
+
+
+def as_typed(text: str, datacenter: bool = False) -> str:
+    """A message of the library, in the words of this command line. Can a ``datacenter`` be given on it?"""
+    for argument, option in _OPTIONS.items():
+        text = text.replace(argument, option)
+    return text.replace(", and check datacenter=", ", and check --datacenter" if datacenter else "")
+
+
+def unseen(text: str, token: Optional[str]) -> str:
+    """That something is not there, and why it may be there nevertheless: agents leave out what a token may not read."""
+    return text + (" (or it cannot be read without a token)" if token is None else " (or the token may not read it)")
 
 
 def add_agent(parser: argparse.ArgumentParser) -> None:
@@ -21,10 +54,15 @@ def add_agent(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--registry",
         metavar="URL",
-        default="consul://127.0.0.1:8500",
+        default=DEFAULT,
         help="the agent: consul://host:port, consul+https://host:port, consul+unix:///path (%(default)s)",
     )
-    parser.add_argument("--token", metavar="TOKEN", help="Consul's ACL token; it needs service:write")
+    add_token(parser, "Consul's ACL token; it needs service:write")
+
+
+def add_token(parser: argparse.ArgumentParser, about: str) -> None:
+    """The token."""
+    parser.add_argument("--token", metavar="TOKEN", help=about)
 
 
 def opened(args: argparse.Namespace) -> ConsulRegistry:

@@ -15,7 +15,7 @@ from ..codec import Decoder, Node, Snapshot
 from ..errors import DecodeError, RegcacheError
 from ..registry import MemoryRegistry, Registry
 from . import plain
-from .agent import consul_at
+from .agent import add_token, as_typed, consul_at, unseen
 from .fault import Fault
 from .measure import median_time, traced_peak
 from .show import by_version, endpoint_names, print_warnings, statuses
@@ -43,15 +43,17 @@ def add_to(commands: Any) -> None:
         "--consul", metavar="URL", help="the same live, on the services of this Consul agent: consul://host:port"
     )
     source.add_argument("--body", metavar="FILE", help="the same on a recorded body of your own; - for standard input")
+    add_token(parser, "with --consul: the ACL token; it needs service:read and node:read")
     parser.add_argument("--service", metavar="NAME", help="with --consul: this service instead of the largest")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> None:
     """Show everything, top to bottom."""
-    if args.service is not None and args.consul is None:
-        raise Fault("--service goes with --consul", code=2)
-    subject = _embedded(args.body) if args.consul is None else _live(args.consul, args.service)
+    for option in ("service", "token"):
+        if getattr(args, option) is not None and args.consul is None:
+            raise Fault(f"--{option} goes with --consul", code=2)
+    subject = _embedded(args.body) if args.consul is None else _live(args.consul, args.service, args.token)
     with Cache(subject.registry) as cache:
         snapshot = subject.load()
         _title(subject)
@@ -109,12 +111,12 @@ def _embedded(file: Optional[str]) -> _Subject:
     return _Subject(registry, service, body, about)
 
 
-def _live(url: str, wanted: Optional[str]) -> _Subject:
+def _live(url: str, wanted: Optional[str], token: Optional[str]) -> _Subject:
     """All services of an agent, loaded one after the other; the largest, or the one wanted, is the subject."""
-    registry = consul_at("--consul", url)
+    registry = consul_at("--consul", url, token)
     names = registry.services()
     if wanted is not None and wanted not in names:
-        raise Fault(f"{url} has no service {wanted!r}")
+        raise Fault(unseen(f"{url} has no service {wanted!r}", token))
     print(style(f"The services of {safe(url)}", "bold"))
     print()
     rows: List[Tuple[str, ...]] = [("SERVICE", "NODES", "VERSIONS", "BODY", "LOADED IN", "STATUS")]
@@ -130,7 +132,7 @@ def _live(url: str, wanted: Optional[str]) -> _Subject:
                     parts.append(bytes(chunk))
             snapshot = decoder.finish(index=answer.index)
         except RegcacheError as error:
-            rows.append((safe(name), "", "", "", "", safe(str(error))))
+            rows.append((safe(name), "", "", "", "", safe(as_typed(str(error)))))
             continue
         took = time.perf_counter() - begun
         body = b"".join(parts)
@@ -152,7 +154,7 @@ def _live(url: str, wanted: Optional[str]) -> _Subject:
     print()
     service, body = largest
     if not service:
-        raise Fault(f"{url} has no service that could be loaded")
+        raise Fault(unseen(f"{url} has no service that could be loaded", token))
     return _Subject(registry, service, body, f"what {safe(url)} answered")
 
 

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from ..errors import NotFound
-from .agent import add_agent, opened
+from .agent import add_agent, opened, unseen
 from .fault import Fault
 from .text import safe
 
@@ -34,7 +34,8 @@ def run(args: argparse.Namespace) -> None:
     nodes = registry.registered()
     ids = [args.what] if args.what in nodes else sorted(key for key, name in nodes.items() if name == args.what)
     if not ids:
-        raise NotFound(f"the agent at {registry.url} has neither a node with the ID {args.what!r} nor such a service")
+        missing = f"the agent at {registry.url} has neither a node with the ID {args.what!r} nor such a service"
+        raise NotFound(unseen(missing, args.token))
     for node_id in ids:
         try:
             registry.deregister(node_id)

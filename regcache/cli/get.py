@@ -7,7 +7,8 @@ from typing import Any
 
 from ..codec import Decoder
 from ..errors import DecodeError, NotFound, RegcacheError
-from ..registry import open_registry
+from ..registry import ConsulRegistry, open_registry
+from .agent import DEFAULT, add_token, unseen
 from .fault import Fault
 from .show import as_json, print_json, print_snapshot
 
@@ -26,10 +27,10 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--registry",
         metavar="URL",
-        required=True,
-        help="consul://host:port, consul+https://host:port, consul+unix:///path, or file:///folder",
+        default=DEFAULT,
+        help="consul://host:port, consul+https://host:port, consul+unix:///path, or file:///folder (%(default)s)",
     )
-    parser.add_argument("--token", metavar="TOKEN", help="Consul's ACL token")
+    add_token(parser, "Consul's ACL token; it needs service:read and node:read")
     parser.add_argument("--datacenter", metavar="DC", help="ask for the services of this Consul datacenter")
     parser.add_argument("--timeout", metavar="SECONDS", type=_seconds, default=10.0, help="for everything (10)")
     parser.add_argument("--json", action="store_true", help="write JSON: services as go-micro has them, and warnings")
@@ -40,6 +41,9 @@ def run(args: argparse.Namespace) -> None:
     """One request, without a cache."""
     try:
         registry = open_registry(args.registry, token=args.token, datacenter=args.datacenter)
+        consul = isinstance(registry, ConsulRegistry)
+        if not consul and (args.token is not None or args.datacenter is not None):
+            raise Fault(f"--token and --datacenter are for Consul, which {args.registry} is not", code=2)
         decoder = Decoder(args.service)
         with registry.fetch(args.service, timeout=args.timeout) as answer:
             for chunk in answer.chunks():
@@ -54,7 +58,8 @@ def run(args: argparse.Namespace) -> None:
         raise Fault(str(error), code=2) from error
     if not snapshot.nodes:
         others = f" (but {snapshot.stats.other:,} nodes of another)" if snapshot.stats.other else ""
-        raise NotFound(f"{args.registry} has no service {args.service!r}{others}")
+        missing = f"{args.registry} has no service {args.service!r}{others}"
+        raise NotFound(unseen(missing, args.token) if consul else missing)
     if args.json:
         print_json(as_json(snapshot))
     else:

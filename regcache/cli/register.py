@@ -13,7 +13,7 @@ from typing import Any, Iterator, Set
 from ..codec import Node
 from ..errors import RegcacheError
 from ..model import Endpoint, Service
-from .agent import add_agent, duration, opened, pair, pairs
+from .agent import add_agent, as_typed, duration, opened, pair, pairs
 from .fault import Fault
 from .text import safe
 
@@ -99,7 +99,7 @@ def run(args: argparse.Namespace) -> None:
         except RegcacheError:
             raise
         except ValueError as error:
-            raise Fault(_as_typed(str(error)), code=2) from error
+            raise Fault(_of_options(str(error)), code=2) from error
         except ImportError as error:
             raise Fault(str(error)) from error
         with registration:
@@ -124,7 +124,7 @@ _TYPED = {
 }
 
 
-def _as_typed(text: str) -> str:
+def _of_options(text: str) -> str:
     for member, option in _TYPED.items():
         text = text.replace(member, option)
     return text
@@ -159,7 +159,7 @@ def _news() -> Iterator[None]:
 class _Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if sys.stderr is not None:
-            print(f"regcache: {safe(record.getMessage())}", file=sys.stderr, flush=True)
+            print(f"regcache: {safe(as_typed(record.getMessage()))}", file=sys.stderr, flush=True)
 
 
 def _say(text: str) -> None:

@@ -17,7 +17,7 @@ from ..errors import RegcacheError
 from ..simulate import CACHES, Result, Story, play
 from ..simulate.picture import FORMS, draw, plotting
 from ..simulate.service import Embedded, Home
-from .agent import consul_at
+from .agent import add_token, consul_at
 from .fault import Fault
 from .text import columns, duration, plural, safe, size, style
 
@@ -50,6 +50,7 @@ def add_to(commands: Any) -> None:
         metavar="URL",
         help="with a real agent, consul://host:port, behind the slowness (extra: consul)",
     )
+    add_token(incident, "with --consul: the ACL token; it needs service:write and node:read")
     incident.add_argument(
         "--seconds",
         metavar="N",
@@ -69,6 +70,8 @@ def add_to(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Play, then say what was seen."""
+    if args.token is not None and args.consul is None:
+        raise Fault("--token goes with --consul", code=2)
     for file in (args.json, args.plot):
         if file and file != "-" and not Path(file).absolute().parent.is_dir():
             raise Fault(f"{file}: there is no such folder", code=2)
@@ -79,11 +82,11 @@ def run(args: argparse.Namespace) -> None:
     callers = 4 * args.nodes if args.callers is None else args.callers
     story = Story(args.seconds / len(CACHES), args.nodes, callers, args.seed)
     if args.consul is not None:
-        _check_agent(args.consul)
+        _check_agent(args.consul, args.token)
     quiet = args.json == "-"
     if not quiet:
         _introduce(story, args.consul)
-    results = _results(story, args.consul)
+    results = _results(story, args.consul, args.token)
     if not quiet:
         print("\n".join(_table(results)), flush=True)
     if args.json:
@@ -104,15 +107,15 @@ def _check_plot(file: str) -> None:
         raise Fault(f"--plot needs matplotlib: pip install 'regcache[plot]' ({error})") from error
 
 
-def _check_agent(url: str) -> None:
-    with contextlib.closing(consul_at("--consul", url)) as registry:
+def _check_agent(url: str, token: Optional[str]) -> None:
+    with contextlib.closing(consul_at("--consul", url, token)) as registry:
         registry.services()
 
 
-def _results(story: Story, consul: Optional[str]) -> List[Result]:
+def _results(story: Story, consul: Optional[str], token: Optional[str]) -> List[Result]:
     home: Callable[[], Home] = Embedded
     if consul is not None:
-        home = partial(consul_at, "--consul", consul)
+        home = partial(consul_at, "--consul", consul, token)
     try:
         results = []
         for number, caching in enumerate(CACHES, 1):

@@ -18,6 +18,7 @@ from regcache.cli.measure import median_time
 from regcache.cli.text import cells
 from tests import build, recorded
 from tests.consul import Agent
+from tests.faulty import FaultyServer, response
 
 from .conftest import Done, Run, typed
 
@@ -171,7 +172,17 @@ def test_the_largest_service_is_the_subject(run: Run, consul_agent: Agent, regis
 def test_an_unknown_service(run: Run, consul_agent: Agent, service_name: str) -> None:
     done = run("demo", "--consul", consul_agent.url, "--service", service_name)
     assert done.code == 1 and done.out == ""
-    assert done.complaint == f"{consul_agent.url} has no service {service_name!r}"
+    assert (
+        done.complaint == f"{consul_agent.url} has no service {service_name!r} (or it cannot be read without a token)"
+    )
+
+
+def test_a_token_is_sent(run: Run) -> None:
+    with FaultyServer(response(status="403 Forbidden")) as server:
+        done = run("demo", "--consul", server.url, "--token", "5ecre7")
+    assert done.code == 1 and done.complaint.endswith("check --token and its policies")
+    assert b"X-Consul-Token: 5ecre7\r\n" in server.requests[0]
+    assert run("demo", "--token", "5ecre7").complaint == "--token goes with --consul"
 
 
 def test_nobody_listens(run: Run) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Iterator
 import pytest
 import zstandard
 
+from regcache.cli import _parser
 from tests import build, recorded
 from tests.consul import Agent
 from tests.faulty import FaultyServer, response
@@ -59,7 +60,9 @@ def test_the_same_as_a_process(run: Run, consul_agent: Agent, registered: str) -
 def test_an_unknown_service(run: Run, consul_agent: Agent, service_name: str) -> None:
     done = get(run, consul_agent.url, service=service_name)
     assert done.code == 1
-    assert done.complaint == f"{consul_agent.url} has no service {service_name!r}"
+    assert (
+        done.complaint == f"{consul_agent.url} has no service {service_name!r} (or it cannot be read without a token)"
+    )
 
 
 def test_an_unknown_datacenter(run: Run, consul_agent: Agent) -> None:
@@ -82,10 +85,37 @@ def test_the_token_is_not_shown(run: Run) -> None:
     with FaultyServer(response(b"Permission denied", status="403 Forbidden")) as server:
         done = get(run, server.url, "--token", "5ecre7")
     assert done.code == 1
-    assert "403 (Permission denied): the token was refused" in done.complaint
+    assert done.complaint.endswith("403 (Permission denied): the token was refused; check --token and its policies")
     assert "5ecre7" not in done.err
     done = get(run, "consul://127.0.0.1", "--token", "5ecre7 ")
     assert done.code == 2 and "5ecre7" not in done.complaint
+
+
+def test_a_token_that_may_not_read_it_is_named(run: Run) -> None:
+    with FaultyServer(response(b"[]")) as server:
+        done = get(run, server.url, "--token", "5ecre7")
+    assert done.code == 1
+    assert done.complaint == f"{server.url} has no service {NAME!r} (or the token may not read it)"
+
+
+def test_messages_name_the_options_and_not_the_arguments(run: Run) -> None:
+    for status, said in (("403 No", "give one as --token"), ("500 No", "and check --datacenter")):
+        with FaultyServer(response(status=status)) as server:
+            assert get(run, server.url).complaint.endswith(said)
+    with FaultyServer(response(status="500 No")) as server:
+        done = run("deregister", NAME, "--registry", server.url)
+    assert done.code == 1 and done.complaint.endswith(": look at the agent's log")
+
+
+@pytest.mark.parametrize("option", ["--token", "--datacenter"])
+def test_what_is_for_consul_alone_is_refused_elsewhere(run: Run, tmp_path: Path, option: str) -> None:
+    done = get(run, tmp_path.as_uri(), option, "x")
+    assert done.code == 2 and done.complaint.startswith("--token and --datacenter are for Consul, which file:///")
+
+
+def test_the_agent_of_this_machine_is_asked_unless_another_is_named() -> None:
+    args = _parser().parse_args(["get", NAME])
+    assert args.registry == _parser().parse_args(["deregister", NAME]).registry == "consul://127.0.0.1:8500"
 
 
 # -- other registries --------------------------------------------------------------------------------------------------
@@ -196,7 +226,7 @@ def test_a_server_that_is_no_agent(run: Run, answer: bytes, said: str) -> None:
         ("memory://x", "it looks like consul://host:port"),
         ("consul://127.0.0.1:99999", "'consul://127.0.0.1:99999' has no port that can be"),
         ("consul://a b", "a b"),
-        ("consul://me:hush@127.0.0.1", "give the token as token="),
+        ("consul://me:hush@127.0.0.1", "give the token as --token"),
         ("consul://127.0.0.1?dc=x", "has no query"),
     ],
 )

@@ -13,6 +13,7 @@ from regcache.simulate import CACHES, Story, play
 from regcache.simulate.callers import Callers
 from regcache.simulate.record import BINS
 from tests.consul import Agent
+from tests.faulty import FaultyServer, response
 
 from .conftest import Run, typed
 
@@ -179,6 +180,14 @@ def test_an_agent_that_is_not_there(run: Run) -> None:
     done = run("simulate", "incident", "--consul", "http://127.0.0.1:1")
     assert done.code == 1 and done.out == ""
     assert "cannot be reached" in done.complaint
+
+
+def test_a_token_is_sent(run: Run) -> None:
+    with FaultyServer(response(status="403 Forbidden")) as server:
+        done = run("simulate", "incident", "--consul", server.url, "--token", "5ecre7")
+    assert done.code == 1 and done.complaint.endswith("check --token and its policies")
+    assert b"X-Consul-Token: 5ecre7\r\n" in server.requests[0]
+    assert run("simulate", "incident", "--token", "5ecre7").complaint == "--token goes with --consul"
 
 
 def test_a_picture_without_matplotlib(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
