@@ -39,8 +39,17 @@ def run(args: argparse.Namespace) -> None:
             decoder.feed(chunk)
         snapshot = decoder.finish()
     except DecodeError as error:
-        raise Fault(f"{args.file}: {'is empty' if empty else error}") from error
+        raise Fault(f"{args.file}: {'is empty' if empty else error}{_hint(error.path)}") from error
+    if not snapshot.nodes and snapshot.warnings and _hint(snapshot.warnings[0].path):
+        first = snapshot.warnings[0]
+        raise Fault(f"{args.file}: {first}{_hint(first.path)}")
     if args.json:
         print_json(as_json(snapshot))
     else:
         print_snapshot(snapshot)
+
+
+def _hint(path: str) -> str:
+    """Where a node of Consul should be, /v1/catalog/service has its name."""
+    catalog = path.endswith("].Node")
+    return "; this looks like /v1/catalog/service, and /v1/health/service is wanted" if catalog else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from typing import Any, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Sequence, Tuple, Union
 
 from ..codec import Node, Snapshot
 from ..model import DecodeWarning
@@ -83,7 +83,7 @@ def print_snapshot(snapshot: Snapshot) -> None:
     print_warnings(snapshot.warnings, snapshot.warning_count)
 
 
-def print_warnings(warnings: Sequence[DecodeWarning], count: int) -> None:
+def print_warnings(warnings: Sequence[Union[DecodeWarning, str]], count: int) -> None:
     """What could not be used, if anything."""
     if not count:
         return

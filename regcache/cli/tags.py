@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from typing import Any, List, Optional, Tuple, Union
+from typing import Any, List, Optional, Sequence, Tuple, Union
 
 from ..codec import decode_tags
-from ..model import Endpoint, Record, Value
+from ..model import DecodeWarning, Endpoint, Record, Value
 from .fault import Fault
 from .show import print_json, print_warnings
 from .source import read_all
 from .text import columns, cut, safe, style, width, wrapped
 
 __all__ = ["add_to", "run"]
+
+#: Characters of a broken tag that are shown.
+SHOWN = 24
 
 
 def add_to(commands: Any) -> None:
@@ -23,7 +26,7 @@ def add_to(commands: Any) -> None:
         "tags",
         help="decode the tags of one node",
         description="Decode the tags of one node: go-micro's version, metadata and endpoints, packed (v-, t-, e-) or "
-        "plain (v=, t=, e=).",
+        "plain (v=, t=, e=), and regcache's compact ones (m~).",
         epilog="regcache tags t-789caa562a4a4dcf2c2e29aa54b2524acecf2b2ecd51aa05040000ffff560f07c8",
     )
     parser.add_argument(
@@ -42,23 +45,37 @@ def run(args: argparse.Namespace) -> None:
     record = decode_tags(tags)
     # A broken version tag is an empty version, as in go-micro.
     version = record.version or (record.version_found and not record.warnings)
+    warnings = [_warning(warning, tags) for warning in record.warnings]
     found = bool(version or record.metadata or record.endpoints or record.tags)
     if args.json:
         print_json({**record.to_dict(), "warnings": [dict(warning._asdict()) for warning in record.warnings]})
     elif found:
         _print(record)
-        print_warnings(record.warnings, len(record.warnings))
+        print_warnings(warnings, len(warnings))
     if record.warnings and not found:
-        raise Fault("; ".join(str(warning) for warning in record.warnings))
+        raise Fault("; ".join(warnings))
+
+
+def _warning(warning: DecodeWarning, tags: Sequence[Union[str, bytes]]) -> str:
+    """What is wrong, with the tag as it was given."""
+    number = int(warning.path.strip("[]"))
+    tag = tags[number]
+    text = tag if isinstance(tag, str) else tag.decode("utf-8", "replace")
+    begins = repr(text) if len(text) <= SHOWN else f"{text[:SHOWN]!r}..."
+    return f"tag {number + 1}, {begins}: {warning.reason}"
 
 
 def _from_lines(data: bytes) -> List[Union[str, bytes]]:
-    if data.lstrip()[:1] == b"[":
+    if not data.strip():
+        raise Fault("standard input is empty")
+    if data.lstrip()[:1] in (b"[", b"{"):
         try:
             listed = json.loads(data)
-        except ValueError:
-            listed = None
-        if isinstance(listed, list) and all(isinstance(tag, str) for tag in listed):
+        except (ValueError, RecursionError):
+            pass  # lines that only begin like JSON
+        else:
+            if not isinstance(listed, list) or not all(isinstance(tag, str) for tag in listed):
+                raise Fault("standard input is JSON, but a list of strings is wanted")
             return list(listed)
     return [line for line in data.splitlines() if line]
 

@@ -229,3 +229,13 @@ def test_no_body_at_all(run: Run) -> None:
 def test_a_mistake_shows_no_traceback() -> None:
     for arguments in (("decode", "/nothing"), ("decode", "/"), ("decode", "-")):
         assert "Traceback" not in typed(*arguments, stdin=b"{").complaint
+
+
+@pytest.mark.parametrize("options", [[], ["--json"], ["--strict"], ["--service", "greeter"]])
+def test_a_body_of_the_catalog_is_named(run: Run, options: List[str]) -> None:
+    said = {"Node": "n", "Address": "10.0.0.1", "ServiceID": "greeter-1", "ServiceName": "greeter", "ServicePort": 80}
+    done = run("decode", "-", *options, stdin=json.dumps([said]).encode())
+    assert done.code == 1 and done.out == ""
+    assert done.complaint == (
+        "-: byte 10, [0].Node: an object was expected; this looks like /v1/catalog/service, and /v1/health/service is wanted"
+    )

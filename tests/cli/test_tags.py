@@ -128,15 +128,37 @@ def test_lines_that_only_begin_like_a_list_are_lines(run: Run) -> None:
     assert run("tags", "-", stdin=b"[prod]\nv=1\n").out == "version     1\nother tags  [prod]\n"
 
 
+@pytest.mark.parametrize(
+    "data, said",
+    [
+        (b"", "standard input is empty"),
+        (b" \n\r\n", "standard input is empty"),
+        (b'["a", 1]', "standard input is JSON, but a list of strings is wanted"),
+        (b'{"a": 1}', "standard input is JSON, but a list of strings is wanted"),
+        (b"[null]", "standard input is JSON, but a list of strings is wanted"),
+    ],
+)
+def test_standard_input_that_holds_no_tags(run: Run, data: bytes, said: str) -> None:
+    assert run("tags", "-", stdin=data).complaint == said
+
+
+def test_a_line_of_many_brackets_is_a_tag(run: Run) -> None:
+    assert run("tags", "-", stdin=b"[" * 100_000).code == 0
+
+
+def test_the_help_tells_of_all_tags_that_are_read(run: Run) -> None:
+    assert "(m~)" in run("tags", "--help").out
+
+
 # -- broken tags -------------------------------------------------------------------------------------------------------
 
 BROKEN = {
-    "t-zz": "byte 0, [0]: not a hex digit",
-    "t-7": "byte 0, [0]: an odd number of hex digits",
-    "t-00": "byte 0, [0]: the zlib stream is ",
-    REGISTRY[:40]: "byte 0, [0]: the zlib stream is cut short",
-    build.packed("t", b"{"): "byte 0, [0]: the record is not JSON",
-    "e={]": "byte 0, [0]: the record is not JSON",
+    "t-zz": "tag 1, 't-zz': not a hex digit",
+    "t-7": "tag 1, 't-7': an odd number of hex digits",
+    "t-00": "tag 1, 't-00': the zlib stream is ",
+    REGISTRY[:40]: f"tag 1, {REGISTRY[:24]!r}...: the zlib stream is cut short",
+    build.packed("t", b"{"): "tag 1, 't-",
+    "e={]": "tag 1, 'e={]': the record is not JSON",
 }
 
 
@@ -156,13 +178,13 @@ def test_a_broken_tag_costs_that_tag_alone(run: Run, tag: str, said: str) -> Non
 
 
 def test_a_broken_version_alone_is_an_error(run: Run) -> None:
-    assert run("tags", "v-00").complaint.startswith("byte 0, [0]: the zlib stream is ")
+    assert run("tags", "v-00").complaint.startswith("tag 1, 'v-00': the zlib stream is ")
 
 
 def test_a_broken_version_is_an_empty_one_as_in_go_micro(run: Run) -> None:
     done = run("tags", "v-00", "v=1", "prod")
     assert done.code == 0 and done.lines[:2] == ["version     ", "other tags  prod"]
-    assert done.lines[-1].startswith("  byte 0, [0]: the zlib stream is ")
+    assert done.lines[-1].startswith("  tag 1, 'v-00': the zlib stream is ")
 
 
 def test_broken_tags_as_json(run: Run) -> None:
@@ -170,7 +192,7 @@ def test_broken_tags_as_json(run: Run) -> None:
     done = run("tags", "--json", "t-zz", "t-7")
     assert done.code == 1
     assert [warning["path"] for warning in json.loads(done.out)["warnings"]] == ["[0]", "[1]"]
-    assert done.complaint == "byte 0, [0]: not a hex digit; byte 0, [1]: an odd number of hex digits"
+    assert done.complaint == "tag 1, 't-zz': not a hex digit; tag 2, 't-7': an odd number of hex digits"
 
 
 @pytest.mark.parametrize("tags", [["v=\udcff"], ["\udcff"], ['t={"\udcff":""}']])
