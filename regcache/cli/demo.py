@@ -26,6 +26,8 @@ __all__ = ["add_to", "run"]
 
 CHUNK = 64 * 1024
 PICKS = 100_000
+#: How a compact tag begins in a body.
+COMPACT = b'"m~'
 #: What the plain reading stops at, where regcache goes on.
 _PLAIN_FAILS = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
@@ -183,7 +185,8 @@ def _found(snapshot: Snapshot) -> None:
         rows.append((safe(version) or "(no version)", f"{len(members):,}", share))
     for line in columns(rows, right=(1,), indent="    ", gap="  "):
         print(line)
-    print(f"  {plural(stats.tags, 'tag')}, {stats.records:,} of them distinct, each unhexed and inflated once")
+    unpacked = f"{stats.decoded:,} of them unpacked: the others are plain, were seen before, or say nothing new"
+    print(f"  {plural(stats.tags, 'tag')}, {unpacked}")
     if nodes:
         _one_node(next((node for node in nodes if node.endpoints), nodes[0]))
     if snapshot.warning_count:
@@ -259,7 +262,9 @@ def _times(subject: _Subject, snapshot: Snapshot) -> None:
             )
     refreshed = subject.load(snapshot)
     same = refreshed.stats.reused
-    print(f"  after the refresh {same:,} of {plural(len(refreshed.nodes), 'node')} are the same objects as before")
+    count = len(refreshed.nodes)
+    are = "is the same object" if count == 1 else "are the same objects"
+    print(f"  after the refresh {same:,} of {plural(count, 'node')} {are} as before")
 
 
 def _compared(slow: float, fast: float) -> str:
@@ -293,7 +298,14 @@ def _memory(subject: _Subject) -> None:
     for name, peak in rows:
         print(f"  {name:<37} {pad(size(peak), 8, right=True)}  {bar(peak / most, 24)}")
     records = subject.load().stats.record_bytes
-    print(f"  of that, the decoder's own buffers: {size(held)}, however long the body; all records: {size(records)}")
+    # tracemalloc, which the bars are from, sees nothing of what libzstd allocates for compact tags; held_bytes does.
+    beyond = codec.BACKEND == "compiled" and COMPACT in subject.body
+    buffers = f"{size(held)}, however long the body"
+    if beyond:
+        print(f"  the decoder's own buffers: {buffers}; what libzstd has of them for compact tags is not in the bar")
+    else:
+        print(f"  of that, the decoder's own buffers: {buffers}")
+    print(f"  all records, which the snapshot keeps: {size(records)}")
 
 
 def _picks(cache: Cache, service: str) -> None:

@@ -16,6 +16,7 @@ from regcache import codec
 from regcache.cli import plain
 from regcache.cli.measure import median_time
 from regcache.cli.text import cells
+from regcache.model import Record
 from tests import build, recorded
 from tests.consul import Agent
 from tests.faulty import FaultyServer, response
@@ -75,6 +76,21 @@ def test_one_of_its_nodes_is_shown(run: Run) -> None:
     assert f"    node.target     {node.target}" in done.lines
     assert f"    node.version    {node.version}" in done.lines
     assert "    node.endpoints  Greeter.Quote, Greeter.Release" in done.lines
+
+
+@pytest.mark.parametrize("form", ["compact", "go-micro", "both"])
+def test_what_is_said_of_tags_and_buffers_is_true_of_compact_tags_too(run: Run, form: str) -> None:
+    record = Record("1.0", True, {"protocol": "grpc"})
+    tags = codec.encode_tags(record, form=form)
+    done = run("demo", "--body", "-", stdin=build.body(build.entry(tags=tags)))
+    assert done.code == 0
+    # Beside a compact tag those of go-micro say nothing new.
+    unpacked = 2 if form == "go-micro" else 1
+    assert f"  {len(tags)} tag{'s' * (len(tags) > 1)}, {unpacked} of them unpacked: " in done.out
+    assert "after the refresh 1 of 1 node is the same object as before" in done.out
+    within = codec.BACKEND == "pure" or form == "go-micro"
+    assert ("  of that, the decoder's own buffers: " in done.out) == within
+    assert ("what libzstd has of them for compact tags is not in the bar" in done.out) == (not within)
 
 
 def test_a_packed_body_from_standard_input(run: Run) -> None:
