@@ -190,6 +190,19 @@ def checked_name(service: str) -> str:
     return service
 
 
+def node_ids(service: Union[Service, str]) -> List[str]:
+    """What is to be deregistered: the IDs of a service's nodes, or the one that was given.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    if isinstance(service, str):
+        return [service]
+    if not isinstance(service, Service):
+        raise TypeError(f"a regcache.Service or a node's ID, a str, is wanted, not {type(service).__name__}")
+    return [node.id for node in service.nodes]
+
+
 def split_url(url: str) -> SplitResult:
     """The parts of a URL, if nothing of it is dropped without a word where it is taken apart.
 

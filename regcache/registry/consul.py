@@ -21,7 +21,7 @@ from ..errors import AccessDenied, LimitExceeded, ProtocolError, Unavailable
 from ..limits import Limits
 from ..model import Service
 from .agent import AgentNodes, agent_services
-from .base import Answer, BytesLike, Consistency, Form, checked_name
+from .base import Answer, BytesLike, Consistency, Form, checked_name, node_ids
 from .definition import define
 from .exchange import Exchange, Kept
 from .failures import failures, refuse
@@ -240,11 +240,11 @@ class ConsulRegistry:
         Unknown ones are no error. A registration that is kept is to be closed; it would register them again.
 
         Raises:
-            ValueError: an ID that cannot be one.
+            TypeError, ValueError: an ID that cannot be one, or something else.
             ImportError: there is no client.
             Unavailable, Timeout, AccessDenied, RequestError, ServerError, RateLimited: as their own texts say.
         """
-        ids = [service] if isinstance(service, str) else [node.id for node in service.nodes]
+        ids = node_ids(service)
         for node_id in ids:
             checked_name(node_id)
         remove_all(AgentNodes(self._exchange, [], timeout=self.timeout), ids)

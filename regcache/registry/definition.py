@@ -134,6 +134,9 @@ def _check(ttl: Optional[float], deregister_after: Optional[float]) -> Optional[
         if deregister_after is not None:
             raise ValueError("deregister_after needs a ttl: without a check nothing becomes critical")
         return None
+    for what, seconds in (("ttl", ttl), ("deregister_after", deregister_after)):
+        if seconds is not None and not isinstance(seconds, (int, float)):
+            raise TypeError(f"{what} must be a number of seconds, not {type(seconds).__name__}")
     if not SHORTEST_TTL <= ttl <= LONGEST:
         raise ValueError(f"ttl must be from {SHORTEST_TTL:g} to {LONGEST:,.0f} s, not {ttl!r}")
     if deregister_after is None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Callable, Dict, Iterable, List, Literal, Optio
 
 from ..errors import Unavailable
 from ..model import Record, Service
-from .base import Answer, Consistency, Form, checked_name, pieces
+from .base import Answer, Consistency, Form, checked_name, node_ids, pieces
+from .definition import define
 from .registration import Registration
 
 if TYPE_CHECKING:
@@ -94,12 +95,12 @@ class MemoryRegistry:
                 other; nothing here runs out, and the tags are plain.
 
         Raises:
-            ValueError: a name or ID is empty, no UTF-8 can be made of a text, or a node's tag would be read as part
-                of its record.
+            TypeError, ValueError: what ``ConsulRegistry`` refuses, so that it is noticed in tests.
         """
-        name = checked_name(service.name)
-        more = tuple(tags)
-        entries = {checked_name(node.id): _entry(service, node, more) for node in service.nodes}
+        more = tags if isinstance(tags, str) else tuple(tags)  # define() refuses the one, and reads the other
+        define(service, ttl=ttl, deregister_after=deregister_after, form=form, tags=more)
+        name = service.name
+        entries = {node.id: _entry(service, node, tuple(more)) for node in service.nodes}
         with self._changed:
             self._bodies.pop(name, None)
             self._entries.setdefault(name, {}).update(entries)
@@ -111,12 +112,10 @@ class MemoryRegistry:
 
     def deregister(self, service: Union[Service, str]) -> None:
         """Take nodes away: those of a :class:`~regcache.Service`, or all with this ID. Unknown ones are no error."""
+        gone = node_ids(service)
         with self._changed:
-            if isinstance(service, str):
-                gone = [service]
-                names = list(self._entries)
-            else:
-                gone = [node.id for node in service.nodes]
+            names = list(self._entries)
+            if not isinstance(service, str):
                 names = [service.name] if service.name in self._entries else []
             changed = []
             for name in names:

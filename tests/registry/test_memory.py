@@ -8,7 +8,7 @@ from typing import Any, List
 import pytest
 
 from regcache import Endpoint, Node, Service, Snapshot, Unavailable, Value, Weights, decode
-from regcache.registry import MemoryRegistry
+from regcache.registry import ConsulRegistry, MemoryRegistry
 from tests.together import Threads, together
 
 
@@ -155,3 +155,18 @@ def test_what_cannot_be_registered() -> None:
         with pytest.raises(ValueError):
             registry.register(service)
     assert registry.services() == []
+
+
+@pytest.mark.parametrize("make", [MemoryRegistry, ConsulRegistry])
+def test_other_types_are_said(make: Any) -> None:
+    registry = make()
+    with pytest.raises(TypeError, match="a regcache.Service or a node's ID, a str, is wanted, not int"):
+        registry.deregister(5)
+    with pytest.raises(TypeError, match="a regcache.Service is wanted, not str"):
+        registry.register("greeter")
+    with pytest.raises(TypeError, match="ttl must be a number of seconds, not str"):
+        registry.register(Service("greeter", nodes=(node(1),)), ttl="30s")
+    with pytest.raises(TypeError, match="deregister_after must be a number of seconds, not str"):
+        registry.register(Service("greeter", nodes=(node(1),)), deregister_after="2m")
+    with pytest.raises(TypeError, match="tags must be an iterable of str, not str"):
+        registry.register(Service("greeter", nodes=(node(1),)), tags="eu")

@@ -99,6 +99,15 @@ def test_what_is_refused_names_the_member(given: Service, more: Dict[str, Any], 
         defined(given, **more)
 
 
+@pytest.mark.parametrize("given, more, message", REFUSED)
+def test_what_consul_refuses_is_refused_in_memory_too(given: Service, more: Dict[str, Any], message: str) -> None:
+    """What passes with this one in tests is not to raise where it counts."""
+    registry = MemoryRegistry()
+    with pytest.raises(ValueError, match=message):
+        registry.register(given, **more)
+    assert registry.services() == []
+
+
 @pytest.mark.parametrize("address", ["", "10.0.0.1", "::1", "[::1]", "fe80::1", "host.example", "a_b", "größe", "h"])
 def test_addresses_that_can_be_called(address: str) -> None:
     (definition,) = defined(service(node(address=address)))
