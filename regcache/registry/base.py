@@ -14,6 +14,9 @@ __all__ = ["Answer", "BytesLike", "Consistency", "Form", "Multiplexed", "Pending
 
 BytesLike = Union[bytes, bytearray, memoryview]
 
+#: Schemes of URLs in which "@" is the mark of a user and a password, wherever it is. (A socket's path may have one.)
+_WITH_HOST = ("consul", "consul+https", "http", "https")
+
 #: Consul's read modes: ``stale`` (any server answers), ``default`` (the leader), ``consistent`` (a quorum).
 #: Registries that know only one ignore it.
 Consistency = Literal["stale", "default", "consistent"]
@@ -208,14 +211,18 @@ def split_url(url: str) -> SplitResult:
 
     Raises:
         TypeError: it is not a str.
-        ValueError: there are spaces around it, control characters in it, or its host is none. It is not repeated: it
-            may hold a password.
+        ValueError: there are spaces around it, control characters in it, a password, or its host is none. It is not
+            repeated: it may hold a password.
     """
     if not isinstance(url, str):
         raise TypeError(f"a registry's URL is a str, such as 'consul://127.0.0.1:8500', not {type(url).__name__}")
     if url != url.strip() or any(character < " " or character == "\x7f" for character in url):
         raise ValueError("a registry's URL has no spaces around it and no control characters in it")
     try:
-        return urlsplit(url)
+        parts = urlsplit(url)
     except ValueError:  # its text may repeat the URL
         raise ValueError("a registry's URL is not well formed: look at its host, and at its brackets") from None
+    # In the whole URL: with "/", "?" or "#" in a password its beginning would be a host and a port.
+    if parts.scheme in _WITH_HOST and "@" in url:
+        raise ValueError("a registry's URL has no user and password; give the token as token=")
+    return parts

@@ -186,14 +186,14 @@ def port_of(url: SplitResult) -> Optional[int]:
     """The port of a URL; ``None`` where it has none.
 
     Raises:
-        ValueError: there can be no such port. The URL is said, but for a password that may be in it.
+        ValueError: there can be no such port. The message repeats the host; :func:`~regcache.registry.base.split_url`
+            has seen to it that no password is in it.
     """
     try:
         return url.port
     except ValueError as error:
-        host = url.netloc.rpartition("@")[2]
-        where = f"{url.scheme}://{host}"
-        if host.count(":") > 1 and "[" not in host:
+        where = f"{url.scheme}://{url.netloc}"
+        if url.netloc.count(":") > 1 and "[" not in url.netloc:
             raise ValueError(f"{where!r} is no host and port; IPv6 is written {url.scheme}://[::1]:8500") from error
         raise ValueError(f"{where!r} has no port that can be: it is a number from 0 to 65535") from error
 
@@ -214,8 +214,6 @@ def make_pool(url: str, *, verify: Union[bool, str] = True, cert: Optional[Certi
     # The URL is not repeated in what follows: it may hold a token or a password.
     if parts.query or parts.fragment:
         raise ValueError("a registry's URL has no query and no fragment; give the token as token=")
-    if "@" in parts.netloc:
-        raise ValueError("a registry's URL has no user and password; give the token as token=")
     if parts.scheme == "unix":
         path = unquote(parts.path)
         if parts.netloc or not path.startswith("/"):

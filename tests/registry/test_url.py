@@ -95,12 +95,20 @@ def test_a_password_is_not_repeated_even_then() -> None:
     "url",
     ["consul://h?token=secret", "http://bob:secret@h:1/?x=1", "consuls://bob:secret@h:1", "consul+unix:///s?token=secret",
      "consul+unix://bob:secret@h/s", "http://h/#secret", "http:/bob:secret@h", "unix:bob:secret@h", "http://bob:secret@h\u2100",
-     "consul:/bob:secret@h", "consul://bob:secret@::1", "http://bob:secret@[h", "consul://bob:secret@h ", "bob:secret@h"],
+     "consul:/bob:secret@h", "consul://bob:secret@::1", "http://bob:secret@[h", "consul://bob:secret@h ", "bob:secret@h",
+     "consul:/bob:secret@h:8500", "https:///bob:secret@h", "consul+unix:bob:secret@h", "consul+https:bob:secret@h:1",
+     *(f"{scheme}://bob:{cut}@h:1" for scheme in ("consul", "consul+https", "http", "https")
+       for cut in ("secret/x", "secret#x", "secret?x", "1secret#x"))],
 )  # fmt: skip
 def test_no_secret_is_repeated(url: str) -> None:
     with pytest.raises(ValueError) as caught:
         open_registry(url)
     assert "secret" not in str(caught.value)
+
+
+def test_the_path_of_a_socket_may_have_the_mark_of_a_password() -> None:
+    registry = open_registry("consul+unix:///run/consul@dc1.sock")
+    assert isinstance(registry, ConsulRegistry) and registry.url == "unix:///run/consul@dc1.sock"
 
 
 def test_connect() -> None:
