@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Callable, Iterable, Iterator, List, Literal, Optional, Protocol, Union
 from urllib.parse import SplitResult, urlsplit
 
@@ -133,7 +134,7 @@ class Registry(Protocol):
         Args:
             service: the exact name.
             index: answer only when something changed after this index (an :attr:`Answer.index` of before).
-            wait: with ``index``: answer after this many seconds even if nothing changed.
+            wait: with ``index``: answer after this many seconds even if nothing changed; ``None``: 55 s.
             timeout: seconds for the whole exchange, to the body's last byte; ``None``: the registry's own.
                 With ``index`` the wait comes on top of it.
             consistency: the read mode of this one request; ``None``: the registry's own.
@@ -191,6 +192,22 @@ def checked_name(service: str) -> str:
         raise ValueError("a service's name may not be empty")
     service.encode()
     return service
+
+
+def checked_wait(wait: Optional[float]) -> float:
+    """The seconds that an answer may wait for a change: ``wait=``, or 55.0 where that is ``None``.
+
+    Raises:
+        TypeError: it is not a number.
+        ValueError: it is negative, infinite, or nan.
+    """
+    if wait is None:
+        return 55.0
+    if not isinstance(wait, (int, float)):
+        raise TypeError(f"wait is a number of seconds, not {type(wait).__name__}")
+    if not 0 <= wait < math.inf:
+        raise ValueError(f"wait must be 0 seconds or more, and finite, not {wait!r}")
+    return wait
 
 
 def node_ids(service: Union[Service, str]) -> List[str]:

@@ -21,11 +21,11 @@ from ..errors import AccessDenied, LimitExceeded, ProtocolError, Unavailable
 from ..limits import Limits
 from ..model import Service
 from .agent import AgentNodes, agent_services
-from .base import Answer, BytesLike, Consistency, Form, checked_name, node_ids
+from .base import Answer, BytesLike, Consistency, Form, checked_name, checked_wait, node_ids
 from .definition import define
 from .exchange import Exchange, Kept
 from .failures import failures, refuse
-from .http import Certificate, make_pool
+from .http import Certificate, pool_maker
 from .registration import Registration, remove_all
 
 __all__ = ["ConsulRegistry"]
@@ -96,10 +96,10 @@ class ConsulRegistry:
         if max_last_contact is not None and not max_last_contact > 0:
             raise ValueError(f"max_last_contact must be more than 0 seconds, not {max_last_contact!r}")
         self.max_last_contact = max_last_contact
-        self._connect = partial(make_pool, url, verify=True if verify is None else verify, cert=cert)
+        self._make_pool, self._prefix = pool_maker(url, verify=True if verify is None else verify, cert=cert)
         self._closed = False
         self._renew()
-        if verify is False and url.startswith("https:"):
+        if verify is False and self._pool.scheme == "https":
             text = f"the certificate of {url} is not checked (verify=False): whoever answers there gets the token"
             warnings.warn(text, urllib3.exceptions.InsecureRequestWarning, stacklevel=2)
         # gzip costs an agent on the same machine more time than it saves, and a truncated one goes unnoticed.
@@ -143,7 +143,7 @@ class ConsulRegistry:
         timeout: Optional[float] = None,
         consistency: Optional[Consistency] = None,
     ) -> Exchange:
-        """Send the request of :meth:`fetch`, and do not wait for its answer."""
+        """Send the request of :meth:`fetch`, and do not wait for its answer. Raises what that raises."""
         target, wait = self._health(service, index, wait, consistency)
         plain = self._health(service, None, None, consistency)[0]
         return self._begin(target, plain, wait, self.timeout if timeout is None else _seconds(timeout), self._index)
@@ -270,8 +270,8 @@ class ConsulRegistry:
     ) -> Tuple[str, Optional[float]]:
         """The path and query for a service's nodes, and for how long the answer waits; ``None``: not at all."""
         query: Dict[str, str] = {}
+        wait = checked_wait(wait)
         if index:
-            wait = 55.0 if wait is None else wait
             query = {"index": str(index), "wait": f"{max(1, round(wait * 1000))}ms"}
         if CONTROL.search(checked_name(service)):
             # Consul's answer is 400, as to a path that it does not have.
@@ -328,7 +328,7 @@ class ConsulRegistry:
             response.release_conn()
 
     def _renew(self) -> None:
-        self._pool, self._prefix = self._connect()
+        self._pool = self._make_pool()
         self._kept = Kept(self._pool)
         self._pid = os.getpid()
 

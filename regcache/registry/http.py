@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import http.client
 import os.path
+import re
 import socket
 import ssl
 import time
-from typing import Any, Optional, Tuple, Union
+from functools import partial
+from typing import Any, Callable, Optional, Tuple, Union
 from urllib.parse import SplitResult, unquote
 
 import urllib3
@@ -20,7 +22,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from .base import split_url
 
-__all__ = ["Certificate", "Pool", "make_pool", "port_of"]
+__all__ = ["Certificate", "Pool", "pool_maker", "port_of"]
 
 #: A file with certificate and key, or (certificate, key), as in ``requests``.
 Certificate = Union[str, Tuple[str, str]]
@@ -198,8 +200,12 @@ def port_of(url: SplitResult) -> Optional[int]:
         raise ValueError(f"{where!r} has no port that can be: it is a number from 0 to 65535") from error
 
 
-def make_pool(url: str, *, verify: Union[bool, str] = True, cert: Optional[Certificate] = None) -> Tuple[Pool, str]:
-    """Connections to one server and to no other, and the path that its URLs begin with (without a last slash).
+def pool_maker(
+    url: str, *, verify: Union[bool, str] = True, cert: Optional[Certificate] = None
+) -> Tuple[Callable[[], Pool], str]:
+    """Makes connections to one server and to no other; and the path that its URLs begin with (without a last slash).
+
+    Each call of the first is a new pool, and reads no certificates any more: in the child of a fork they may be gone.
 
     Args:
         url: ``http://host:port``, ``https://host:port`` (both may go on with a path) or ``unix:///path/of/socket``.
@@ -218,7 +224,7 @@ def make_pool(url: str, *, verify: Union[bool, str] = True, cert: Optional[Certi
         path = unquote(parts.path)
         if parts.netloc or not path.startswith("/"):
             raise ValueError("a socket's URL has three slashes: unix:///run/consul.sock")
-        return _unix_pool(path), ""
+        return partial(_unix_pool, path), ""
     if parts.scheme not in ("http", "https") or not (parts.hostname or parts.netloc):
         raise ValueError("an agent's URL looks like http://host:port, https://host:port or unix:///path")
     port = port_of(parts)
@@ -227,7 +233,10 @@ def make_pool(url: str, *, verify: Union[bool, str] = True, cert: Optional[Certi
     if any(character <= " " or character == "\x7f" for character in parts.hostname):
         # Some versions of urllib3 notice this only when they ask, and then it looks like the server's fault.
         raise ValueError(f"a registry's URL has no spaces or control characters in its host: {parts.hostname!r}")
+    if not re.fullmatch(r"[\x21-\x7e]*", parts.path):
+        # No request could be sent, and that would look like the server's fault.
+        raise ValueError("a registry's URL has spaces in its path, or what is not ASCII; write it as %20 and the like")
     host, prefix = parts.hostname, parts.path.rstrip("/")
     if parts.scheme == "http":
-        return _Pool(host, port, maxsize=KEPT), prefix
-    return _TLSPool(host, port, maxsize=KEPT, ssl_context=_context(verify, cert)), prefix
+        return partial(_Pool, host, port, maxsize=KEPT), prefix
+    return partial(_TLSPool, host, port, maxsize=KEPT, ssl_context=_context(verify, cert)), prefix

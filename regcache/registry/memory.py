@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Callable, Dict, Iterable, List, Literal, Optio
 
 from ..errors import Unavailable
 from ..model import Record, Service
-from .base import Answer, Consistency, Form, checked_name, node_ids, pieces
+from .base import Answer, Consistency, Form, checked_name, checked_wait, node_ids, pieces
 from .definition import define
 from .registration import Registration
 
@@ -146,11 +146,17 @@ class MemoryRegistry:
         timeout: Optional[float] = None,
         consistency: Optional[Consistency] = None,
     ) -> Answer:
-        """See :meth:`regcache.registry.Registry.fetch`. An unknown service is an empty list, as with Consul."""
+        """See :meth:`regcache.registry.Registry.fetch`. An unknown service is an empty list, as with Consul.
+
+        Raises:
+            TypeError, ValueError: a name or a wait that cannot be one.
+            Unavailable: the registry is closed.
+        """
         checked_name(service)
+        wait = checked_wait(wait)
         with self._changed:
             if index:
-                until = time.monotonic() + (55.0 if wait is None else wait)
+                until = time.monotonic() + wait
                 while self._index <= index and not self._closed and time.monotonic() < until:
                     self._changed.wait(until - time.monotonic())
             if self._closed:
@@ -170,6 +176,7 @@ class MemoryRegistry:
         consistency: Optional[Consistency] = None,
     ) -> "_Begun":
         """:meth:`fetch` without a thread that waits: it is ready when this service (:meth:`fetch`: any) changes."""
+        checked_wait(wait)
         return _Begun(self, checked_name(service), index, consistency)
 
     def services(self) -> List[str]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import os
 import re
 import select
 import socket
 import time
+import warnings
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Dict, Optional, Type
@@ -24,7 +27,7 @@ from regcache import (
     Timeout,
     Unavailable,
 )
-from regcache.registry import ConsulRegistry
+from regcache.registry import ConsulRegistry, MemoryRegistry
 from tests.faulty import FaultyServer, chunked, response
 from tests.together import HANG, Threads
 
@@ -430,7 +433,7 @@ def test_the_wait_of_a_blocking_query_comes_on_top_of_the_deadline() -> None:
 @pytest.mark.parametrize(
     "url",
     ["", "127.0.0.1:8500", "ftp://127.0.0.1", "http://", "unix://relative", "unix://", "http://h:1?dc=x", "http://h:1#x",
-     "http://h:99999", "http://a b:8500", "http://a\x7f:8500"],
+     "http://h:99999", "http://a b:8500", "http://a\x7f:8500", "http://h:1/é", "http://h:1/a b", "https://h:1/a/é/"],
 )  # fmt: skip
 def test_urls_that_cannot_be_used(url: str) -> None:
     with pytest.raises(ValueError):
@@ -474,6 +477,18 @@ def test_timeouts_that_are_none(timeout: float) -> None:
         assert not server.requests
 
 
+@pytest.mark.parametrize("wait", [-1, float("inf"), float("nan")])
+def test_waits_that_are_none(wait: float) -> None:
+    with FaultyServer(response()) as server:
+        consul, memory = ConsulRegistry(server.url), MemoryRegistry()
+        for ask in (consul.fetch, consul.begin, memory.fetch, memory.begin):
+            with pytest.raises(ValueError, match="wait must be 0 seconds or more, and finite, not"):
+                ask("greeter", index=7, wait=wait)
+            with pytest.raises(TypeError, match="wait is a number of seconds, not str"):
+                ask("greeter", index=7, wait="55s")  # type: ignore[arg-type]
+        assert not server.requests
+
+
 @pytest.mark.parametrize("name", ["a\nb", "a\0b", "a\x7fb", "a\x85b"])
 def test_a_name_with_control_characters_is_at_fault_and_not_the_agent(name: str) -> None:
     with FaultyServer(response()) as server:
@@ -507,6 +522,28 @@ def test_papers_that_cannot_be_used(tmp_path: Path, name: str, value: Any, error
     given = tuple(map(within, value)) if isinstance(value, tuple) else within(value)
     with pytest.raises(error, match=said):
         ConsulRegistry("https://127.0.0.1:1", **{name: given})
+
+
+def test_whoever_checks_no_certificate_is_warned() -> None:
+    for url in ("https://127.0.0.1:1", "HTTPS://127.0.0.1:1"):
+        with pytest.warns(Warning, match=f"the certificate of {url} is not checked"):
+            ConsulRegistry(url, verify=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ConsulRegistry("http://127.0.0.1:1", verify=False)
+
+
+def test_in_a_child_certificates_are_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be another user's, or in another root: what is read by then would fail far from who can mend it."""
+    authorities = tmp_path / "authorities"
+    authorities.mkdir()
+    registry = ConsulRegistry("https://127.0.0.1:0", verify=str(authorities))
+    authorities.rmdir()
+    monkeypatch.setattr(os, "getpid", count(os.getpid() + 1).__next__)  # each call finds itself in another child
+    for ask in (lambda: registry.fetch("greeter"), registry.services, registry.registered):
+        with pytest.raises(Unavailable, match="Connection refused"):
+            ask()
+    registry.close()
 
 
 def test_the_settings_of_a_client_can_be_overridden() -> None:
