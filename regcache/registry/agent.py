@@ -100,7 +100,7 @@ def agent_services(send: Send, *, url: str, timeout: float) -> Dict[str, str]:
     body = send("GET", "/v1/agent/services", timeout=timeout)
     try:
         said = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the latter of brackets without end
         raise ProtocolError(f"{url} sent a list of services that is not JSON; is this a Consul agent?") from error
     try:
         return {str(node_id): str(service["Service"]) for node_id, service in said.items()}

@@ -179,19 +179,19 @@ def pieces(body: bytes, size: int = 64 * 1024) -> Iterator[BytesLike]:
             yield view[start : start + size]
 
 
-def checked_name(service: str) -> str:
-    """The name itself, if it can be one.
+def checked_name(name: str, what: str = "a service's name") -> str:
+    """The name itself, if it can be one. ``what`` it is called in messages.
 
     Raises:
         TypeError: it is not a str.
         ValueError: it is empty, or no UTF-8 can be made of it.
     """
-    if not isinstance(service, str):
-        raise TypeError(f"a service's name is a str, not {type(service).__name__}")
-    if not service:
-        raise ValueError("a service's name may not be empty")
-    service.encode()
-    return service
+    if not isinstance(name, str):
+        raise TypeError(f"{what} is a str, not {type(name).__name__}")
+    if not name:
+        raise ValueError(f"{what} may not be empty")
+    name.encode()
+    return name
 
 
 def checked_wait(wait: Optional[float]) -> float:
@@ -215,12 +215,13 @@ def node_ids(service: Union[Service, str]) -> List[str]:
 
     Raises:
         TypeError: it is neither.
+        ValueError: an ID is empty, or no UTF-8 can be made of it.
     """
     if isinstance(service, str):
-        return [service]
+        return [checked_name(service, "a node's ID")]
     if not isinstance(service, Service):
         raise TypeError(f"a regcache.Service or a node's ID, a str, is wanted, not {type(service).__name__}")
-    return [node.id for node in service.nodes]
+    return [checked_name(node.id, f"nodes[{number}].id") for number, node in enumerate(service.nodes)]
 
 
 def split_url(url: str) -> SplitResult:

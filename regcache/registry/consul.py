@@ -155,7 +155,7 @@ class ConsulRegistry:
             body = b"".join(answer.chunks())
         try:
             names = json.loads(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # the latter of brackets without end
             raise ProtocolError(f"{self.url} sent a list of services that is not JSON: {error}") from error
         if not isinstance(names, dict):
             raise ProtocolError(f"{self.url} sent a list of services that is not an object")
@@ -245,8 +245,6 @@ class ConsulRegistry:
             Unavailable, Timeout, AccessDenied, RequestError, ServerError, RateLimited: as their own texts say.
         """
         ids = node_ids(service)
-        for node_id in ids:
-            checked_name(node_id)
         remove_all(AgentNodes(self._exchange, [], timeout=self.timeout), ids)
 
     def registered(self) -> Dict[str, str]:

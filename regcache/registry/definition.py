@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import TYPE_CHECKING, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple, get_args
 
 from ..model import Record, Service, Weights
 from .base import Form
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Check", "Definition", "define"]
 
-FORMS: Tuple[Form, ...] = ("both", "go-micro", "compact")
+FORMS: Tuple[Form, ...] = get_args(Form)
 #: Seconds. Consul takes less, but an agent that is busy for a moment would then lose services.
 SHORTEST_TTL = 1.0
 #: Seconds. Consul turns less into this, without a word.

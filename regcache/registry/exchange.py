@@ -185,7 +185,8 @@ class Exchange:
 
     def _send(self, connection: HTTPConnection, target: str) -> None:
         try:
-            connection.timeout = self._timeout
+            # Less is left where a kept connection was lost first: both together have one deadline.
+            connection.timeout = min(self._timeout, self._left())
             connection.request("GET", target, headers=self._headers, preload_content=False, decode_content=False)
         except BaseException:
             connection.close()

@@ -111,7 +111,12 @@ class MemoryRegistry:
         return Registration(_Kept(self, service), list(entries), about=name, interval=None, at_exit=at_exit)
 
     def deregister(self, service: Union[Service, str]) -> None:
-        """Take nodes away: those of a :class:`~regcache.Service`, or all with this ID. Unknown ones are no error."""
+        """Take nodes away: those of a :class:`~regcache.Service`, or all with this ID. Unknown ones are no error, and no
+        change.
+
+        Raises:
+            TypeError, ValueError: an ID that cannot be one, or something else.
+        """
         gone = node_ids(service)
         with self._changed:
             names = list(self._entries)
@@ -126,13 +131,20 @@ class MemoryRegistry:
                     changed.append(name)
                 if not self._entries[name]:
                     del self._entries[name]
-            begun = self._change(*changed)
+            begun = self._change(*changed) if changed else []
         _wake(begun)
 
     def put(self, service: str, body: bytes) -> None:
-        """Answer with this body, as it is, in place of whatever is known of the service."""
+        """Answer with this body, as it is, in place of whatever is known of the service.
+
+        Raises:
+            TypeError, ValueError: a name that cannot be one, or a body that is not bytes. Nothing changes.
+        """
+        checked_name(service)
+        if not isinstance(body, (bytes, bytearray, memoryview)):
+            raise TypeError(f"a body is bytes, not {type(body).__name__}")
         with self._changed:
-            self._entries.pop(checked_name(service), None)
+            self._entries.pop(service, None)
             self._bodies[service] = bytes(body)
             begun = self._change(service)
         _wake(begun)
@@ -280,17 +292,17 @@ def _wake(begun: "List[_Begun]") -> None:
 
 
 class _Kept:
-    """The nodes of a registration."""
+    """The nodes of a registration, to be removed at its end; without an interval it asks for nothing else."""
 
     def __init__(self, registry: MemoryRegistry, service: Service) -> None:
         self._registry = registry
         self._nodes = {node.id: service._replace(nodes=(node,)) for node in service.nodes}
 
     def put(self, node_id: str) -> None:
-        self._registry.register(self._nodes[node_id])
+        raise NotImplementedError("nothing is lost here")
 
     def touch(self, node_id: str) -> None:
-        """Nothing runs out here."""
+        raise NotImplementedError("nothing runs out here")
 
     def remove(self, node_id: str) -> None:
         self._registry.deregister(self._nodes[node_id])

@@ -27,7 +27,7 @@ from regcache import (
     Timeout,
     Unavailable,
 )
-from regcache.registry import ConsulRegistry, MemoryRegistry
+from regcache.registry import ConsulRegistry, MemoryRegistry, exchange, http
 from tests.faulty import FaultyServer, chunked, response
 from tests.together import HANG, Threads
 
@@ -418,6 +418,31 @@ def test_silence_ends_with_the_deadline() -> None:
     assert time.monotonic() - started < 3
 
 
+def test_a_connection_that_was_lost_does_not_begin_the_deadline_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=0.0)
+    connecting = []
+    connect = http._Connection._new_conn
+
+    def noticed(self: http._Connection) -> socket.socket:
+        connecting.append(self.timeout)
+        return connect(self)
+
+    def serve(connection: socket.socket, request: bytes) -> None:
+        connection.sendall(response())
+        if server.connections == 1:
+            connection.recv(4096)  # the next request; and then it closes
+            clock.now = 900.0
+
+    monkeypatch.setattr(http._Connection, "_new_conn", noticed)
+    monkeypatch.setattr(exchange, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    with FaultyServer(serve) as server:
+        registry = ConsulRegistry(server.url, timeout=1000.0)
+        for _ in range(2):
+            with registry.fetch("greeter") as answer:
+                assert b"".join(answer.chunks()) == b"[]"
+    assert connecting == [1000.0, 100.0]
+
+
 def test_the_wait_of_a_blocking_query_comes_on_top_of_the_deadline() -> None:
     def silent(connection: socket.socket, request: bytes) -> None:
         connection.recv(1)
@@ -566,15 +591,17 @@ def test_services() -> None:
 
 @pytest.mark.parametrize(
     "body, said",
-    [(b"<html>", "a list of services that is not JSON"), (b"[]", "JSON that is no list"), (b'{"a": 1}', "no list")],
-)
+    [(b"<html>", "a list of services that is not JSON"), (b"[]", "JSON that is no list"), (b'{"a": 1}', "no list"),
+     (b"[" * 200_000, "a list of services that is not JSON")],
+    ids=["page", "list", "number", "deep"],
+)  # fmt: skip
 def test_an_agents_own_services_that_are_none(body: bytes, said: str) -> None:
     with FaultyServer(response(body)) as server:
         with pytest.raises(ProtocolError, match=f"^{server.url} sent .*{said}.*; is this a Consul agent"):
             ConsulRegistry(server.url).registered()
 
 
-@pytest.mark.parametrize("body", [b"[]", b"{", b"\xff"])
+@pytest.mark.parametrize("body", [b"[]", b"{", b"\xff", b"[" * 200_000], ids=["list", "cut", "no text", "deep"])
 def test_services_that_are_none(body: bytes) -> None:
     with FaultyServer(response(body)) as server:
         with pytest.raises(ProtocolError, match="list of services"):

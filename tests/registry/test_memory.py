@@ -92,6 +92,25 @@ def test_a_raw_body_takes_the_place_of_what_was_registered() -> None:
     assert ids(registry) == ["greeter-2"]
 
 
+@pytest.mark.parametrize("body", ["text", 5, None, [1]])
+def test_a_body_that_is_none_changes_nothing(body: Any) -> None:
+    registry = MemoryRegistry()
+    registry.register(Service("greeter", nodes=(node(1),)))
+    index = load(registry).index
+    with pytest.raises(TypeError, match=f"a body is bytes, not {type(body).__name__}"):
+        registry.put("greeter", body)
+    assert (ids(registry), load(registry).index) == (["greeter-1"], index)
+
+
+def test_nothing_that_goes_is_no_change() -> None:
+    registry = MemoryRegistry()
+    registry.register(Service("greeter", nodes=(node(1),)))
+    index = load(registry).index
+    for unknown in ("nobody", Service("greeter", nodes=(node(2),)), Service("other", nodes=(node(1),))):
+        registry.deregister(unknown)
+        assert load(registry).index == index
+
+
 def test_the_index_grows_with_every_change() -> None:
     registry = MemoryRegistry()
     seen = [load(registry).index]
@@ -155,6 +174,14 @@ def test_what_cannot_be_registered() -> None:
         with pytest.raises(ValueError):
             registry.register(service)
     assert registry.services() == []
+
+
+@pytest.mark.parametrize("make", [MemoryRegistry, ConsulRegistry])
+def test_an_id_that_is_none_is_said_to_be_one(make: Any) -> None:
+    with pytest.raises(ValueError, match="^a node's ID may not be empty$"):
+        make().deregister("")
+    with pytest.raises(ValueError, match=r"^nodes\[1\]\.id may not be empty$"):
+        make().deregister(Service("greeter", nodes=(node(1), Node(""))))
 
 
 @pytest.mark.parametrize("make", [MemoryRegistry, ConsulRegistry])
