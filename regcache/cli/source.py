@@ -7,9 +7,9 @@ import zlib
 from contextlib import contextmanager
 from typing import BinaryIO, Callable, Dict, Iterator, List
 
-from ..codec import Unzstd
-from ..errors import LimitExceeded, ProtocolError
+from ..errors import ProtocolError
 from ..limits import Limits
+from ..registry.file import unzstd
 from .fault import Fault
 
 __all__ = ["chunks", "read_all"]
@@ -34,8 +34,6 @@ def chunks(name: str) -> Iterator[bytes]:
         pieces = _joined(head, packed)
         try:
             yield from pieces if unpack is None else unpack(pieces)
-        except LimitExceeded:
-            raise
         except (zlib.error, EOFError, ProtocolError) as error:
             raise Fault(f"{name}: packed data that is cut short or damaged: {error}") from error
 
@@ -108,14 +106,7 @@ def _gzip(packed: Iterator[bytes]) -> Iterator[bytes]:
         yield rest
 
 
-def _zstd(packed: Iterator[bytes]) -> Iterator[bytes]:
-    unzstd = Unzstd(max_output=Limits.body_bytes)
-    for piece in packed:
-        yield unzstd.feed(piece)
-    unzstd.finish()
-
-
 _FORMS: Dict[bytes, Callable[[Iterator[bytes]], Iterator[bytes]]] = {
     b"\x1f\x8b": _gzip,
-    b"\x28\xb5\x2f\xfd": _zstd,
+    b"\x28\xb5\x2f\xfd": unzstd,
 }

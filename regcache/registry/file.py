@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import gzip
 import os
+import stat
 import zlib
-from typing import BinaryIO, Callable, Dict, Iterator, List, Optional, Union
+from typing import BinaryIO, Callable, Dict, Iterable, Iterator, List, Optional, Union
 from urllib.parse import unquote
 
-from ..errors import AccessDenied, LimitExceeded, NotFound, ProtocolError, RegcacheError, Unavailable
+from ..errors import AccessDenied, DecodeError, LimitExceeded, NotFound, ProtocolError, RegcacheError, Unavailable
 from ..limits import Limits
 from .base import Answer, BytesLike, Consistency, checked_name
 
-__all__ = ["FileRegistry"]
+__all__ = ["FileRegistry", "unzstd"]
 
 CHUNK = 64 * 1024
+#: Bytes of zstd that are unpacked at once. Four can stand for 128 KiB (a run of one byte), so this many for 8 MiB: the
+#: most that is held at once, and that the interpreter's other threads wait for.
+ZSTD_CHUNK = 256
 
 
 class FileRegistry:
@@ -53,40 +57,34 @@ class FileRegistry:
         Raises:
             NotFound: the folder has no such file.
             AccessDenied: it may not be read.
-            Unavailable: it cannot be read, or there is no such folder.
+            Unavailable: it cannot be read, it is no file (but a folder or a pipe), or there is no such folder.
         """
         base = os.path.join(self.folder, _file_name(checked_name(service)))
         for ending, unpack in _FORMS.items():
             try:
-                file = open(base + ending, "rb")
+                file = open(base + ending, "rb", opener=_at_once)
             except FileNotFoundError:
                 continue
             except OSError as error:
                 raise _unreadable(error) from error
-            index_now = max(1, os.fstat(file.fileno()).st_mtime_ns)
-            return Answer(self._read(unpack(file, self.max_bytes), file.name), index=index_now, close=file.close)
+            state = os.fstat(file.fileno())
+            if not stat.S_ISREG(state.st_mode):
+                file.close()
+                raise Unavailable(f"{file.name} cannot be read: it is no regular file")
+            chunks = self._read(_named(unpack(file), file.name), file.name)
+            return Answer(chunks, index=max(1, state.st_mtime_ns), close=file.close)
         if not os.path.isdir(self.folder):  # an outage, which is never NotFound
             raise Unavailable(f"the folder {self.folder} does not exist")
         raise NotFound(f"{self.folder} has no file for {service!r}: {os.path.basename(base)}.json[.zst|.gz]")
 
     def _read(self, chunks: Iterator[BytesLike], name: str) -> Iterator[BytesLike]:
         taken = 0
-        try:
-            for chunk in chunks:
-                taken += len(chunk)
-                if taken > self.max_bytes:
-                    raise self._too_large(name)
-                yield chunk
-        except LimitExceeded as error:  # of the unpacking, which looks at one chunk as a whole
-            raise self._too_large(name) from error
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise ProtocolError(f"{name} is cut short or damaged: {error}") from error
-        except OSError as error:
-            raise Unavailable(f"{name} cannot be read: {error}") from error
-
-    def _too_large(self, name: str) -> LimitExceeded:
-        reason = f"{name} holds more than {self.max_bytes:,} bytes; raise max_bytes= if it is wanted"
-        return LimitExceeded(reason, self.max_bytes, limit="body_bytes")
+        for chunk in chunks:
+            taken += len(chunk)
+            if taken > self.max_bytes:
+                reason = f"{name} holds more than {self.max_bytes:,} bytes; raise max_bytes= if it is wanted"
+                raise LimitExceeded(reason, self.max_bytes, limit="body_bytes")
+            yield chunk
 
     def services(self) -> List[str]:
         """The services that there are files for, sorted."""
@@ -110,7 +108,22 @@ def _unreadable(error: OSError) -> RegcacheError:
     return kind(f"{error.filename} cannot be read: {error.strerror}")
 
 
-def _plain(file: BinaryIO, max_bytes: int) -> Iterator[BytesLike]:
+def _at_once(path: str, flags: int) -> int:
+    """Opening a pipe would wait for its other end."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _named(chunks: Iterator[BytesLike], name: str) -> Iterator[BytesLike]:
+    """What is wrong with a file, with its name."""
+    try:
+        yield from chunks
+    except (EOFError, zlib.error, gzip.BadGzipFile, DecodeError) as error:
+        raise ProtocolError(f"{name} is cut short or damaged: {error}") from error
+    except OSError as error:
+        raise Unavailable(f"{name} cannot be read: {error}") from error
+
+
+def _plain(file: BinaryIO) -> Iterator[bytes]:
     while True:
         chunk = file.read(CHUNK)
         if not chunk:
@@ -118,7 +131,7 @@ def _plain(file: BinaryIO, max_bytes: int) -> Iterator[BytesLike]:
         yield chunk
 
 
-def _gzip(file: BinaryIO, max_bytes: int) -> Iterator[BytesLike]:
+def _gzip(file: BinaryIO) -> Iterator[bytes]:
     with gzip.GzipFile(fileobj=file, mode="rb") as unpacked:
         while True:
             chunk = unpacked.read(CHUNK)
@@ -127,16 +140,28 @@ def _gzip(file: BinaryIO, max_bytes: int) -> Iterator[BytesLike]:
             yield chunk
 
 
-def _zstd(file: BinaryIO, max_bytes: int) -> Iterator[BytesLike]:
+def _zstd(file: BinaryIO) -> Iterator[bytes]:
+    return unzstd(_plain(file))
+
+
+def unzstd(packed: Iterable[bytes]) -> Iterator[bytes]:
+    """What comes out of zstd, in pieces of 8 MiB at most, however well it is packed.
+
+    Raises:
+        DecodeError: it is cut short or damaged.
+    """
     from ..codec import Unzstd  # the codec's room comes later; only this form needs it
 
-    unzstd = Unzstd(max_output=max_bytes)  # a chunk of zstd may hold two thousand times its size and more
-    for packed in _plain(file, max_bytes):
-        yield unzstd.feed(packed)
-    unzstd.finish()
+    unpacking = Unzstd()
+    for chunk in packed:
+        for start in range(0, len(chunk), ZSTD_CHUNK):
+            unpacked = unpacking.feed(chunk[start : start + ZSTD_CHUNK])
+            if unpacked:
+                yield unpacked
+    unpacking.finish()
 
 
-_FORMS: Dict[str, Callable[[BinaryIO, int], Iterator[BytesLike]]] = {
+_FORMS: Dict[str, Callable[[BinaryIO], Iterator[BytesLike]]] = {
     ".json": _plain,
     ".json.zst": _zstd,
     ".json.gz": _gzip,

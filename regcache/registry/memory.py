@@ -111,8 +111,9 @@ class MemoryRegistry:
         return Registration(_Kept(self, service), list(entries), about=name, interval=None, at_exit=at_exit)
 
     def deregister(self, service: Union[Service, str]) -> None:
-        """Take nodes away: those of a :class:`~regcache.Service`, or all with this ID. Unknown ones are no error, and no
-        change.
+        """Take nodes away: those of a :class:`~regcache.Service`, or all with this ID.
+
+        Unknown ones are no error and no change.
 
         Raises:
             TypeError, ValueError: an ID that cannot be one, or something else.

@@ -5,11 +5,12 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 import pytest
 import zstandard
 
+from regcache.cli.source import chunks
 from tests import build, recorded
 from tests.codec.test_vectors import EDGE, by_version, edge_body, ours, sentence
 
@@ -141,6 +142,7 @@ def test_strict_changes_nothing_where_all_is_well(run: Run) -> None:
 
 # -- where the body comes from -------------------------------------------------------------------------------------------
 
+MIB = 1024 * 1024
 BODY = recorded.body("health_b").data
 FORMS = {
     "plain": BODY,
@@ -180,6 +182,14 @@ def test_a_damaged_packed_body_is_said_so(run: Run, form: str, damage: str) -> N
 @pytest.mark.parametrize("head", [b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\x1f\x8b\x08\x00", b"\x28\xb5\x2f\xfd\xff"])
 def test_the_mere_beginning_of_a_packed_body(run: Run, head: bytes) -> None:
     assert run("decode", "-", stdin=head).complaint.startswith("-: packed data that is cut short or damaged")
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
+def test_no_piece_is_large_however_well_it_is_packed(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    file = tmp_path / "body"
+    file.write_bytes(pack(bytes(40 * MIB)))
+    sizes = [len(piece) for piece in chunks(str(file))]
+    assert sum(sizes) == 40 * MIB and max(sizes) <= 8 * MIB
 
 
 # -- what people get wrong -----------------------------------------------------------------------------------------------

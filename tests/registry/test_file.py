@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 from pathlib import Path
 from typing import Callable, Dict
 
@@ -12,7 +13,9 @@ import zstandard
 
 from regcache import AccessDenied, LimitExceeded, NotFound, ProtocolError, Unavailable
 from regcache.registry import FileRegistry
+from tests.together import Threads
 
+MIB = 1024 * 1024
 BODY = b"[" + b" " * 300_000 + b"]"
 PACK: Dict[str, Callable[[bytes], bytes]] = {
     ".json": lambda body: body,
@@ -51,8 +54,20 @@ def test_a_body_over_the_cap(tmp_path: Path, ending: str) -> None:
 def test_packed_files_that_are_damaged(tmp_path: Path, ending: str, damage: str) -> None:
     packed = PACK[ending](BODY)
     (tmp_path / f"x{ending}").write_bytes(packed[:-5] if damage == "cut" else b"\0garbage" * 10)
-    with pytest.raises(ProtocolError):
+    with pytest.raises(
+        ProtocolError, match=rf"^{re.escape(str(tmp_path))}/x{re.escape(ending)} is cut short or damaged: "
+    ):
         read(FileRegistry(tmp_path), "x")
+
+
+@pytest.mark.parametrize("ending", PACK)
+def test_no_chunk_is_large_however_well_it_is_packed(tmp_path: Path, ending: str) -> None:
+    """It would be held as a whole, and other threads would wait for it, before it could be counted."""
+    body = bytes(40 * MIB)
+    (tmp_path / f"x{ending}").write_bytes(PACK[ending](body))
+    with FileRegistry(tmp_path).fetch("x") as answer:
+        sizes = [len(chunk) for chunk in answer.chunks()]
+    assert sum(sizes) == len(body) and max(sizes) <= 8 * MIB
 
 
 def test_there_is_no_such_file(tmp_path: Path) -> None:
@@ -104,9 +119,20 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(Unavailable, match="cannot be read"):
         FileRegistry(tmp_path).fetch("x")
 
-    def denied(*_: object) -> None:
+    def denied(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied", "x.json")
 
     monkeypatch.setattr("builtins.open", denied)
     with pytest.raises(AccessDenied, match="Permission denied"):
         FileRegistry(tmp_path).fetch("x")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_no_file_and_nobody_waits_for_its_other_end(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.json")
+
+    def ask(_: int) -> None:
+        with pytest.raises(Unavailable, match=r"x\.json cannot be read: it is no regular file"):
+            FileRegistry(tmp_path).fetch("x")
+
+    Threads(1, ask).join()
