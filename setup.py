@@ -263,7 +263,8 @@ class BuildExt(build_ext):
     def _stamp(self, ext: Extension) -> List[str]:
         """A file that is as new as the flags, so that other flags build again."""
         path = Path(self.build_temp, f"{ext.name}.flags")
-        flags = repr([getattr(self.compiler, "compiler_so", None), *(getattr(ext, name) for name in STAMPED)])
+        commands = [getattr(self.compiler, name, None) for name in ("compiler_so", "linker_so")]  # CFLAGS and LDFLAGS
+        flags = repr([*commands, *(getattr(ext, name) for name in STAMPED)])
         if not path.is_file() or path.read_text() != flags:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(flags)
