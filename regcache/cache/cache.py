@@ -12,11 +12,12 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Optional, Union
 
+from ..arguments import check_kind
 from ..errors import RegcacheError, Unavailable
 from ..limits import Limits
 from ..registry import Registry
 from ..registry.base import checked_name
-from .entry import Entry
+from .entry import Entry, checked_timeout
 from .events import Event, Notifier, logger
 from .guard import Guard
 from .refresh import Refresher
@@ -67,6 +68,10 @@ class Cache:
         random: floats from 0 to 1, for jitter.
         close_registry: close the registry with the cache.
         refresher: asks the registry, in place of the cache's own.
+
+    Raises:
+        TypeError: something is not of the kind that is wanted, such as a URL in place of a registry.
+        ValueError: a number makes no sense.
     """
 
     def __init__(
@@ -89,6 +94,9 @@ class Cache:
         close_registry: bool = False,
         refresher: Optional[Refresher] = None,
     ) -> None:
+        if isinstance(registry, type) or not callable(getattr(registry, "fetch", None)):
+            raise TypeError(_no_registry(registry))
+        check_kind("guard", guard, Guard, "Guard(shrink=0.5)")
         self.registry = registry
         self._settings = Settings(
             watch=registry.blocking if watch is None else watch and registry.blocking,
@@ -142,7 +150,7 @@ class Cache:
                 an empty list, which is an empty snapshot.)
             Unavailable, AccessDenied, RequestError, ServerError, RateLimited, ProtocolError, DecodeError,
             LimitExceeded: nothing is held, and this is why.
-            TypeError, ValueError: this cannot be a service's name.
+            TypeError, ValueError: this cannot be a service's name; or nothing is held, and the timeout is below 0.
         """
         entry = self._entries.get(service)
         if entry is None:
@@ -161,8 +169,14 @@ class Cache:
         self, services: Iterable[str], timeout: Optional[float] = None
     ) -> "Dict[str, Union[Snapshot, RegcacheError]]":
         """Load many services side by side; what each brought, or why it brought nothing, after ``timeout`` seconds
-        (``cold_wait``) at the latest. Requests that are late go on."""
-        seconds = self._settings.cold_wait if timeout is None else timeout
+        (``cold_wait``) at the latest. Requests that are late go on.
+
+        Raises:
+            TypeError, ValueError: one of these cannot be a service's name, or the timeout is below 0 seconds.
+        """
+        if isinstance(services, (str, bytes)):
+            raise TypeError(f"services are several names, such as [{services!r}]")
+        seconds = self._settings.cold_wait if timeout is None else checked_timeout(timeout)
         begun = time.monotonic()
         entries = {service: self._entry(service) for service in services}
         for entry in entries.values():
@@ -198,7 +212,7 @@ class Cache:
         self,
         service: str,
         strategy: Union[str, "Strategy"] = "p2c",
-        filters: Iterable[Callable[["Node"], object]] = (),
+        filters: Union[Callable[["Node"], object], Iterable[Callable[["Node"], object]]] = (),
         **options: Any,
     ) -> "Selector":
         """A :class:`~regcache.Selector` of this service's nodes. Asks nobody yet. It keeps the cache alive.
@@ -207,7 +221,7 @@ class Cache:
             strategy: ``"p2c"``, ``"random"``, ``"round_robin"``, ``"weighted"``, ``"peak_ewma"``, ``"hash"``, or a
                 :class:`~regcache.Strategy`.
             filters: :func:`regcache.version` and its like, or anything that is called with a node and says whether it
-                may be used; asked once for each snapshot.
+                may be used; one, or several that all have to say yes. Asked once for each snapshot.
             options: everything that :class:`~regcache.Selector` takes: ``feedback``, ``subset``, ``limit``, ``budget``
                 and more. ``on_event`` is the cache's unless it is given.
         """
@@ -323,6 +337,15 @@ def _end_elsewhere(*parts: Any) -> None:
     # where one of these locks is held.
     with suppress(RuntimeError):  # no thread to be had at the interpreter's end; _at_exit does it then
         threading.Thread(target=_end, args=parts, name="regcache-end", daemon=True).start()
+
+
+def _no_registry(given: object) -> str:
+    if isinstance(given, str):
+        return "a registry is wanted, not str; regcache.connect(url) makes a cache of a URL"
+    what = f"the class {given.__name__}" if isinstance(given, type) else type(given).__name__
+    return (
+        f"a registry is wanted, such as regcache.ConsulRegistry(...), which takes a URL or a consul.Consul; not {what}"
+    )
 
 
 def _tell_stuck(notifier: Notifier, service: str, seconds: float) -> None:

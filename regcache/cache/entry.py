@@ -18,7 +18,7 @@ from .status import Status, ago, count
 if TYPE_CHECKING:
     from ..codec import Snapshot
 
-__all__ = ["Entry"]
+__all__ = ["Entry", "checked_timeout"]
 
 
 class Entry(Course):
@@ -38,6 +38,7 @@ class Entry(Course):
         Raises:
             Timeout: there is none, and the request in flight did not end in time. It goes on.
             RegcacheError: there is none, and this is why the last request failed.
+            ValueError: there is none, and the timeout is below 0.
         """
         snapshot = self.slot.look()
         if snapshot is not None:
@@ -45,7 +46,7 @@ class Entry(Course):
         found = self._attend()
         if not isinstance(found, Flight):
             return found
-        seconds = self._settings.cold_wait if timeout is None else timeout
+        seconds = self._settings.cold_wait if timeout is None else checked_timeout(timeout)
         if not found.wait(seconds - spent):
             raise self._late(seconds)
         return found.result()
@@ -58,7 +59,7 @@ class Entry(Course):
         found = self._attend()
         if not isinstance(found, Flight):
             return found
-        seconds = self._settings.cold_wait if timeout is None else timeout
+        seconds = self._settings.cold_wait if timeout is None else checked_timeout(timeout)
         if not await found.wait_async(seconds):
             raise self._late(seconds)
         return found.result()
@@ -253,11 +254,22 @@ class Entry(Course):
         return again(self._why(error, now))
 
     def _late(self, timeout: float) -> RegcacheError:
-        late = Timeout(f"no answer about {self.service!r} within {max(0.0, timeout):g} s; the request goes on")
+        late = Timeout(f"no answer about {self.service!r} within {timeout:g} s; the request goes on")
         if self.slot.get() is None:
             return late
         since = self._error if self._failed >= self._confirmed else None  # one from before it was confirmed is over
         return self._why(since or late, self.clock())
+
+
+def checked_timeout(timeout: float) -> float:
+    """The timeout itself, if it can be one.
+
+    Raises:
+        ValueError: it is below 0 seconds, or not a number.
+    """
+    if not timeout >= 0.0:
+        raise ValueError(f"a timeout is at least 0 seconds, not {timeout!r}")
+    return timeout
 
 
 def _closed(service: str) -> Unavailable:

@@ -6,6 +6,8 @@ import logging
 import threading
 from typing import TYPE_CHECKING, Callable, Dict, Literal, NamedTuple, Optional, Tuple
 
+from ..arguments import check_callable
+
 if TYPE_CHECKING:
     from ..codec import Snapshot
 
@@ -64,9 +66,13 @@ class Notifier:
     Args:
         hook: called with each :class:`Event`, on the thread on which it happens; it should be quick.
         clock: seconds, rising.
+
+    Raises:
+        TypeError: the hook cannot be called.
     """
 
     def __init__(self, hook: Optional[Callable[[Event], object]], clock: Callable[[], float]) -> None:
+        check_callable("on_event", hook, "each event")
         self._hook = hook
         self._clock = clock
         self._lock = threading.Lock()

@@ -15,6 +15,7 @@ import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Callable, List, Optional, Set
 
+from ..arguments import check_whole
 from ..errors import RegcacheError, Timeout, Unavailable
 from ..limits import Limits
 from .asking import Asking
@@ -51,6 +52,7 @@ class Refresher:
     After a fork the child's refresher is like a new one: what the parent asked for goes on there and there alone.
 
     Raises:
+        TypeError: ``limits`` are none, or a number is not whole.
         ValueError: fewer than 1 worker or 2 connections.
     """
 
@@ -65,6 +67,10 @@ class Refresher:
         log: Optional[logging.Logger] = None,
         on_stuck: Optional[Callable[[str, float], object]] = None,
     ) -> None:
+        if not isinstance(limits, Limits):
+            raise TypeError(f"limits are a regcache.Limits, such as Limits(nodes=1000), not {limits!r}")
+        check_whole("workers", workers)
+        check_whole("connections", connections)
         if workers < 1:
             raise ValueError(f"there must be at least 1 worker, not {workers!r}")
         self._asking = Asking(registry, limits=limits, clock=clock)

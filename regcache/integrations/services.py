@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import threading
-from typing import Any, Callable, Collection, Dict, Iterable, List, Mapping, Optional, Tuple, Union
+import time
+from typing import Any, Callable, Collection, Dict, List, Mapping, Optional, Tuple, Union
 from urllib.parse import unquote
 
 from ..cache import Cache, connect
 from ..codec import Node
 from ..select import Filter, Selector
+from ..select.filters import several
 
 __all__ = ["Names", "Services", "Source", "address_of", "host", "url_host"]
 
@@ -59,6 +62,10 @@ class Services:
         protocols: what ``metadata["protocol"]`` of a node (go-micro's) may be; nodes that do not say are taken.
             ``None``: anything. Of selectors that are given nothing is asked.
         options: for :meth:`regcache.Cache.selector`: ``strategy``, ``filters``, ``feedback``, ``limit`` and the rest.
+
+    Raises:
+        TypeError, ValueError: no selector can be made with these options, or one of the others is of no use. It is said
+            here, since from a call it would look like a failure of the network.
     """
 
     def __init__(
@@ -70,6 +77,13 @@ class Services:
         self._made: List[Selector] = []
         self._lock = threading.Lock()
         self._options = dict(options)
+        if isinstance(names, str):
+            raise TypeError(f"services are several hosts, such as [{names!r}], or a function")
+        if isinstance(protocols, str):
+            raise TypeError(f"protocols are several, such as [{protocols!r}], or None for any")
+        if "filters" in options:
+            self._options["filters"] = several(options["filters"])  # to be gone through once for each service
+        check_options(self._options)
         if isinstance(source, str):
             self._cache = self._opened = connect(source)
         elif isinstance(source, Cache):
@@ -81,9 +95,7 @@ class Services:
         else:
             raise TypeError(f"a Cache, a URL, or selectors by host, not {source!r}")
         if self._cache is not None and protocols is not None:
-            self._options["filters"] = [*_several(options.get("filters", ())), _speaks(protocols)]
-        if isinstance(names, str):
-            raise TypeError(f"services are several hosts, such as [{names!r}], or a function")
+            self._options["filters"] = (*self._options.get("filters", ()), _speaks(protocols))
         self._names = names if names is None or callable(names) else frozenset(names)
 
     def find(self, host: str) -> Optional[Selector]:
@@ -121,8 +133,36 @@ class Services:
             self._opened.close()
 
 
-def _several(filters: Iterable[Any]) -> List[Any]:
-    return list(filters)
+class _Nowhere:
+    """A source that has nothing, for a selector that is only made to see whether it can be."""
+
+    service = "nowhere"
+    slot = None
+    clock = staticmethod(time.monotonic)
+
+    def pin(self) -> None:
+        pass
+
+    def unpin(self) -> None:
+        pass
+
+    def listen(self, call: Callable[[], object]) -> None:
+        pass
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Can selectors be made with these?
+
+    Raises:
+        TypeError: there is no option of this name, or it is of another kind.
+        ValueError: it makes no sense.
+    """
+    known = sorted(set(inspect.signature(Selector).parameters) - {"source"})
+    for name in options:
+        if name not in known:
+            raise TypeError(f"there is no option {name!r}; selectors have {', '.join(known)}")
+    nowhere: Any = _Nowhere()
+    Selector(nowhere, **options).close()
 
 
 def _speaks(protocols: Collection[str]) -> Filter:

@@ -6,7 +6,7 @@ Policy only: a selector calls it under its own lock, with the time.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Iterable, List, Optional, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, List, Optional, Sequence, Tuple, Union
 
 from ..cache.events import Event, EventKind
 from .health import Chosen, Feedback, Health
@@ -19,7 +19,7 @@ from .subset import Chooser, Subset
 
 if TYPE_CHECKING:
     from ..codec import Node, Snapshot
-    from .filters import Filter, Predicate
+    from .filters import Filters
 
 __all__ = ["Arrangement"]
 
@@ -30,7 +30,7 @@ class Arrangement:
     Attributes:
         snapshot: what it was last arranged for.
         size: how many nodes the filters left.
-        used: the peers that calls go to; ``healthy``: how many are healthy; ``panic``: why calls go to all.
+        used: the peers that calls go to; ``healthy``: how many are healthy; ``panic``: why calls go to ill ones too.
         due: when time alone changes something.
         events: what happened, to be told.
     """
@@ -40,7 +40,7 @@ class Arrangement:
         service: str,
         *,
         strategy: Union[str, Strategy],
-        filters: "Iterable[Union[Filter, Predicate]]",
+        filters: "Filters",
         feedback: Optional[Feedback],
         subset: Optional[Subset],
         seed: int,
@@ -193,7 +193,7 @@ class Arrangement:
         if not chosen.peers:
             raise none_available(self.service, kept.peers)
         if chosen.panic is not None and not self._told:
-            self._happened("panic", f"calls go to every node: {chosen.panic}")
+            self._happened("panic", f"calls go to ill nodes too: {chosen.panic}")
         elif chosen.panic is None and self._told:
             self._happened("calm", f"calls go to healthy nodes only again: {chosen.healthy} of {len(peers)}")
         self._told = chosen.panic is not None

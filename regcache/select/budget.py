@@ -64,7 +64,7 @@ class RetryBudget:
     rarely), as is the window; so a quiet caller has 100 retries at once. May be shared by threads and by selectors.
 
     Args:
-        ratio: retries for each call, at least 0.
+        ratio: retries for each call, from 0 to 1: a part of the calls; ``math.inf``: no bound.
         per_second: further retries a second, at least 0. With both 0 nothing is tried again.
         clock: seconds, rising.
 
@@ -77,6 +77,8 @@ class RetryBudget:
     ) -> None:
         if not ratio >= 0 or not per_second >= 0:
             raise ValueError(f"a retry budget is at least 0, not {ratio!r} and {per_second!r}")
+        if 1 < ratio < float("inf"):
+            raise ValueError(f"ratio is a part of the calls, from 0 to 1, not {ratio!r}")
         self.ratio = ratio
         self.per_second = per_second
         self._clock = clock

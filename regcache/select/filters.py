@@ -13,11 +13,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Filter",
+    "Filters",
     "Preference",
     "datacenter",
     "endpoint",
     "label",
     "prefer",
+    "several",
     "sorted_out",
     "status",
     "tag",
@@ -27,6 +29,8 @@ __all__ = [
 ]
 
 Predicate = Callable[["Node"], object]
+#: What a selector takes: several, all of which have to say yes, or a single one.
+Filters = Union[Predicate, Iterable[Predicate]]
 #: The values that some attribute has on some node, for messages.
 Values = Callable[["Node"], Iterable[str]]
 
@@ -248,13 +252,26 @@ def prefer(preferred: "Union[Filter, Predicate]", at_least: int = 1, healthy: fl
     return Preference(_yes_or_no(_filter(preferred)), at_least, healthy)
 
 
-def sorted_out(filters: "Iterable[Union[Filter, Predicate]]") -> Tuple[Tuple[Filter, ...], Tuple[Preference, ...]]:
+def several(filters: Filters) -> Tuple[Predicate, ...]:
+    """These filters; also where it is a single one.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    if callable(filters):
+        return (filters,)
+    if not isinstance(filters, Iterable):
+        raise TypeError(f"filters are called with a node, one or several of them; {filters!r} cannot be called")
+    return tuple(filters)
+
+
+def sorted_out(filters: Filters) -> Tuple[Tuple[Filter, ...], Tuple[Preference, ...]]:
     """The filters that all have to say yes, and the preferences.
 
     Raises:
         TypeError: one cannot be called with a node.
     """
-    parts: List[Filter] = [part for given in filters for part in _filter(given)._parts()]
+    parts: List[Filter] = [part for given in several(filters) for part in _filter(given)._parts()]
     return (
         tuple(part for part in parts if not isinstance(part, Preference)),
         tuple(part for part in parts if isinstance(part, Preference)),

@@ -88,7 +88,7 @@ class Chosen(NamedTuple):
     peers: "List[Peer]"
     #: In the order of the peers.
     weights: List[float]
-    #: Why calls go to all nodes; ``None``: they go to the healthy ones.
+    #: Why calls go to ill nodes too; ``None``: they go to the healthy ones.
     panic: Optional[str]
     #: Those that are passing or warning, and not ejected.
     healthy: int

@@ -46,7 +46,7 @@ class SelectorStatus(NamedTuple):
     peers: Tuple[PeerStatus, ...]
     healthy: int
     used: int
-    #: Why calls go to all nodes, the bad ones too; ``None``: they go to the healthy ones.
+    #: Why calls go to ill nodes too; ``None``: they go to the healthy ones.
     panic: Optional[str]
     #: Why the last snapshot cannot be used: what :meth:`~regcache.Selector.select` raises.
     error: Optional[BaseException]
@@ -91,7 +91,7 @@ class SelectorStatus(NamedTuple):
         return [text + (f", those that pass {self.filters}" if self.filters else "")]
 
     def _bad(self) -> List[str]:
-        told = [f"panic: {self.panic}, so calls go to every node"] if self.panic is not None else []
+        told = [f"panic: {self.panic}, so calls go to ill nodes too"] if self.panic is not None else []
         for peer in self.peers:
             if peer.state == "ejected":
                 told.append(f"{peer.id} is ejected for {peer.ejected_for:.0f} s more")

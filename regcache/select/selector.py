@@ -12,8 +12,9 @@ import os
 import threading
 import weakref
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Callable, Iterable, Iterator, List, Optional, Sequence, Union
+from typing import TYPE_CHECKING, Callable, Iterator, List, Optional, Sequence, Union
 
+from ..arguments import check_kind
 from ..cache.events import Event, Notifier
 from ..errors import Throttled, Unavailable
 from .arrangement import Arrangement
@@ -29,7 +30,7 @@ from .subset import Subset
 
 if TYPE_CHECKING:
     from ..codec import Node
-    from .filters import Filter, Predicate
+    from .filters import Filters
 
 __all__ = ["Selector"]
 
@@ -51,7 +52,7 @@ class Selector(Front):
         strategy: ``"p2c"`` (of two random nodes the one with fewer calls in flight), ``"random"``, ``"round_robin"``,
             ``"weighted"`` (Consul's weights), ``"peak_ewma"`` (latency), ``"hash"`` (``key=``), or a
             :class:`~regcache.Strategy` for this selector alone.
-        filters: what every one of them says yes to may be used; see :mod:`regcache.select.filters`.
+        filters: what every one of them says yes to may be used, or a single one; see :mod:`regcache.select.filters`.
         feedback: when nodes that fail are ejected, and when calls go to all nodes; ``None``: never.
         subset: use a part of a large service only; ``None``: all of it.
         limit: calls a second that may be made through this selector, or a :class:`~regcache.TokenBucket`; beyond it
@@ -63,8 +64,8 @@ class Selector(Front):
             it happened, with no lock held. It should be quick; what it raises is logged.
 
     Raises:
-        ValueError: there is no such strategy.
-        TypeError: a filter or a strategy is none.
+        ValueError: there is no such strategy, or a number makes no sense.
+        TypeError: a filter, a strategy, or one of the others is none.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class Selector(Front):
         source: Source,
         *,
         strategy: Union[str, Strategy] = "p2c",
-        filters: "Iterable[Union[Filter, Predicate]]" = (),
+        filters: "Filters" = (),
         feedback: Optional[Feedback] = FEEDBACK,
         subset: Optional[Subset] = None,
         limit: Union[float, TokenBucket, None] = None,
@@ -81,6 +82,9 @@ class Selector(Front):
         seed: Optional[int] = None,
         on_event: Optional[Callable[[Event], object]] = None,
     ) -> None:
+        check_kind("feedback", feedback, Feedback, "Feedback(failures=3), or None")
+        check_kind("subset", subset, Subset, "Subset(25), or None")
+        check_kind("budget", budget, RetryBudget, "RetryBudget(ratio=0.1), or None")
         clock = source.clock if clock is None else clock
         super().__init__(source.slot, clock)
         self.service: str = source.service
@@ -145,10 +149,16 @@ class Selector(Front):
             error: ``None``: it went well. An exception that is not an ``Exception`` (a task was cancelled) says nothing
                 about the node.
             elapsed: seconds that it took, if that is known.
+
+        Raises:
+            TypeError: it is no node.
         """
         if isinstance(error, BaseException) and not isinstance(error, Exception):
             return
-        peer = self._arrangement.peer(node)
+        try:
+            peer = self._arrangement.peer(node)
+        except AttributeError:
+            raise TypeError(f"mark() takes a node that was picked, not {node!r}") from None
         if peer is not None:
             verdict = peer._record(error is None, elapsed, self._clock())
             if verdict:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Callable, FrozenSet, Iterable, List, NamedTuple, Sequence, Tuple, Union
+from typing import TYPE_CHECKING, Callable, FrozenSet, List, NamedTuple, Sequence, Tuple
 
+from ..cache.status import count
 from ..errors import NoneAvailable, NotFound
-from .filters import Filter, Predicate, sorted_out
+from .filters import Filters, sorted_out
 
 if TYPE_CHECKING:
     from .peers import Peer
@@ -29,7 +30,7 @@ class Sieve:
         TypeError: one cannot be called with a node.
     """
 
-    def __init__(self, service: str, filters: "Iterable[Union[Filter, Predicate]]") -> None:
+    def __init__(self, service: str, filters: Filters) -> None:
         self._service = service
         self._filters, self._preferences = sorted_out(filters)
 
@@ -56,7 +57,7 @@ class Sieve:
             before, left = left, [peer for peer in left if chosen(peer.node)]
             if not left:
                 raise NoneAvailable(
-                    f"the filter {chosen!r} left none of {len(before)} nodes of {self._service!r} "
+                    f"the filter {chosen!r} left none of {count(len(before), 'node')} of {self._service!r} "
                     f"({chosen.there_is([peer.node for peer in before])})"
                 )
         preferred = tuple(
@@ -78,7 +79,7 @@ class Sieve:
 def none_available(service: str, peers: "Sequence[Peer]") -> NoneAvailable:
     """None of these may be used, because of what their checks say, or because they are ejected."""
     counts = Counter("ejected" if peer.state == "ejected" else peer.node.status for peer in peers)
-    states = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    states = ", ".join(f"{number} {status}" for status, number in sorted(counts.items()))
     of = f"none of the {len(peers)} nodes of" if len(peers) != 1 else "the 1 node of"
     may = "may not" if len(peers) == 1 else "may"
     return NoneAvailable(f"{of} {service!r} {may} be used: {states}")

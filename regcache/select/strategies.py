@@ -33,8 +33,8 @@ class Strategy(Protocol):
         where there is none), and returns one of them. It is called from any thread, also from several at once.
 
         Called for each new snapshot, and whenever which peers get calls, or their weights, have changed (ejections,
-        probes, slow start, panic); by one thread at a time, while older
-        picks may still be running. What it raises is raised by ``select()``.
+        probes, slow start, panic); by one thread at a time, while older picks may still be running. What it raises is
+        raised by ``select()``.
         """
 
 

@@ -78,7 +78,7 @@ def test_each_task_waits_for_its_own_time() -> None:
 
     async def work() -> None:
         patient = asyncio.ensure_future(cache.get_async("greeter", timeout=HANG))
-        for timeout in (0, -1, 0.02):
+        for timeout in (0, 0.02):
             with pytest.raises(Timeout, match="no answer about 'greeter' within"):
                 await cache.get_async("greeter", timeout=timeout)
         refresher.now.many(2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import threading
 import time
@@ -72,7 +73,7 @@ def test_each_caller_waits_for_its_own_time_and_the_request_goes_on() -> None:
     cache = Cache(registry)
     patient = Threads(1, lambda _: cache.get("greeter", timeout=HANG))
     assert registry.arrived.wait(HANG)
-    for timeout in (0, -1, 0.02):
+    for timeout in (0, 0.02):
         with pytest.raises(Timeout, match="no answer about 'greeter' within"):
             cache.get("greeter", timeout=timeout)
     registry.open.set()
@@ -310,3 +311,68 @@ def test_names_and_numbers_that_cannot_be_used() -> None:
         Cache(Held(), ttl=0)
     with pytest.raises(ValueError):
         Cache(Held(), cold_wait=-1)
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        ({"guard": 0.5}, "guard is a regcache.Guard, .* not 0.5"),
+        ({"limits": 5}, "limits are a regcache.Limits, .* not 5"),
+        ({"limits": None}, "limits are a regcache.Limits, .* not None"),
+        ({"on_event": 5}, "on_event is called with each event; 5 cannot be called"),
+        ({"workers": 1.5}, "workers is a whole number, not 1.5"),
+        ({"connections": 2.5}, "connections is a whole number, not 2.5"),
+    ],
+)
+def test_what_is_of_another_kind_is_refused_when_the_cache_is_made(options: Any, wanted: str) -> None:
+    with pytest.raises(TypeError, match=wanted):
+        Cache(Held(), **options)
+
+
+class Client:
+    """As much of consul.Consul as matters."""
+
+    http = None
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ("consul://127.0.0.1:8500", r"not str; regcache.connect\(url\) makes a cache of a URL"),
+        (None, "not NoneType"),
+        (Client(), r"such as regcache.ConsulRegistry\(\.\.\.\), which takes .* a consul.Consul; not Client"),
+        (Held, "not the class Held"),
+    ],
+)
+def test_what_is_no_registry_is_refused(given: Any, wanted: str) -> None:
+    with pytest.raises(TypeError, match=f"a registry is wanted, .*{wanted}"):
+        Cache(given)
+
+
+def test_one_name_is_not_several() -> None:
+    registry = Held()
+    cache = Cache(registry)
+    with pytest.raises(TypeError, match=r"services are several names, such as \['consul'\]"):
+        cache.warm("consul")
+    assert registry.requests == 0
+
+
+def test_a_timeout_below_0_is_refused_where_somebody_would_wait() -> None:
+    registry = Held(node(1))
+    registry.open.clear()
+    cache = Cache(registry)
+
+    async def later() -> None:
+        await cache.get_async("greeter", timeout=-1)
+
+    for wait in (
+        lambda: cache.get("greeter", timeout=-1),
+        lambda: asyncio.run(later()),
+        lambda: cache.reader("greeter").get(-1),
+        lambda: cache.selector("greeter").select(timeout=-1),
+        lambda: cache.warm(["greeter"], timeout=-1),
+    ):
+        with pytest.raises(ValueError, match="a timeout is at least 0 seconds, not -1"):
+            wait()
+    registry.open.set()
+    assert cache.get("greeter", timeout=HANG) is cache.get("greeter", timeout=-1), "nobody looks at it"

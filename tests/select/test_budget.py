@@ -114,7 +114,7 @@ def test_a_budget_of_nothing_and_one_of_everything() -> None:
     assert repr(budget) == "RetryBudget(ratio=inf, per_second=10)"
 
 
-@pytest.mark.parametrize("numbers", [(-0.1,), (0.2, -1), (float("nan"),)])
+@pytest.mark.parametrize("numbers", [(-0.1,), (0.2, -1), (float("nan"),), (20,), (1.5, 0)])
 def test_a_budget_that_makes_no_sense(numbers: Any) -> None:
     with pytest.raises(ValueError):
         RetryBudget(*numbers)

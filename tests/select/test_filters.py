@@ -161,6 +161,7 @@ def test_mistakes(make: Any, why: str) -> None:
                                       "(versions: '', '1.0', '1.1', '2.0'; tags: 'a', 'b')"),
         ([version("2.0") & tag("a")], "the filter tag('a') left none of 2 nodes of 'greeter' (tags: none)"),
         ([version("2.0"), tag("a")], "the filter tag('a') left none of 2 nodes of 'greeter' (tags: none)"),
+        ([version("1.0"), tag("x")], "the filter tag('x') left none of 1 node of 'greeter' (tags: 'a')"),
     ],
 )  # fmt: skip
 def test_filters_that_leave_none_say_which_and_what_there_is(filters: List[Any], expected: str) -> None:
@@ -246,3 +247,12 @@ def test_preferences_are_asked_once_about_each_node() -> None:
         selector.mark(node(1), error=OSError())
     picks(selector, 10)
     assert len(asked) == 4
+
+
+def test_one_filter_needs_no_list() -> None:
+    source = Source(*MANY)
+    for filters in (version("2.0"), lambda n: n.version == "2.0", iter([version("2.0")])):
+        assert set(picks(Selector(source, filters=filters), 50)) == {3, 4}
+    assert repr(Selector(source, filters=version("2.0"))) == repr(Selector(source, filters=[version("2.0")]))
+    with pytest.raises(TypeError, match="filters are called with a node, one or several of them; 5 cannot be called"):
+        Selector(source, filters=5)  # type: ignore[arg-type]

@@ -313,13 +313,13 @@ def test_panic_is_told_and_so_is_its_end(caplog: pytest.LogCaptureFixture) -> No
         source.refresh(*mixed("passing", "critical", "critical", "critical"))
         assert set(picks(selector, 10)) == {1, 2, 3, 4}
     assert selector.status().panic == "only 1 of 4 nodes is healthy"
-    assert "panic: only 1 of 4 nodes is healthy, so calls go to every node" in str(selector.status())
+    assert "panic: only 1 of 4 nodes is healthy, so calls go to ill nodes too" in str(selector.status())
     source.refresh(*mixed("passing", "passing", "critical", "critical"))
     assert set(picks(selector, 10)) == {1, 2}
     assert selector.status().panic is None
     assert told.kinds == ["panic", "calm"], "once each"
     assert [record.getMessage() for record in caplog.records] == [
-        "greeter: calls go to every node: only 1 of 4 nodes is healthy",
+        "greeter: calls go to ill nodes too: only 1 of 4 nodes is healthy",
         "greeter: calls go to healthy nodes only again: 2 of 4",
     ]
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]

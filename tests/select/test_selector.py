@@ -427,3 +427,28 @@ def test_status() -> None:
 
 def test_a_selector_says_what_it_is() -> None:
     assert repr(Selector(Source(), strategy="random")) == "<Selector of 'greeter', strategy='random'>"
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        ({"feedback": True}, "feedback is a regcache.Feedback, .* not True"),
+        ({"subset": 5}, "subset is a regcache.Subset, .* not 5"),
+        ({"budget": 0.2}, "budget is a regcache.RetryBudget, .* not 0.2"),
+        ({"on_event": 5}, "on_event is called with each event; 5 cannot be called"),
+    ],
+)
+def test_what_is_of_another_kind_is_refused_when_the_selector_is_made(options: Any, wanted: str) -> None:
+    source = Source(*nodes(1))
+    with pytest.raises(TypeError, match=wanted):
+        Selector(source, **options)
+    assert source.pins == 0
+
+
+def test_a_mark_is_of_a_node() -> None:
+    selector = Selector(Source(*nodes(1)))
+    for given in (None, "greeter-1", object()):
+        with pytest.raises(TypeError, match=r"mark\(\) takes a node that was picked, not "):
+            selector.mark(given)  # type: ignore[arg-type]
+    selector.mark(node(7))
+    assert picks(selector, 1) == [1], "of one that is not there nothing is learned"
