@@ -27,8 +27,11 @@ from .state import State
 from .status import Status, count
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from ..codec import Node, Snapshot
     from ..select import Selector, Strategy
+    from ..select.options import SelectorOptions
     from .slot import Reader
 
 __all__ = ["Cache"]
@@ -213,7 +216,7 @@ class Cache:
         service: str,
         strategy: Union[str, "Strategy"] = "p2c",
         filters: Union[Callable[["Node"], object], Iterable[Callable[["Node"], object]]] = (),
-        **options: Any,
+        **options: "Unpack[SelectorOptions]",
     ) -> "Selector":
         """A :class:`~regcache.Selector` of this service's nodes. Asks nobody yet. It keeps the cache alive.
 

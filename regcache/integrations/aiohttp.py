@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from types import TracebackType
-from typing import Any, Callable, Collection, Optional, Type, Union
+from typing import TYPE_CHECKING, Any, Callable, Collection, Optional, Type, Union
 
 from ..codec import Node
 from ..errors import RegcacheError, Timeout
@@ -29,6 +29,11 @@ from aiohttp.client_middlewares import ClientHandlerType
 from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.payload import BytesPayload
 from multidict import CIMultiDict
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ..select.options import AdapterOptions
 
 __all__ = ["Middleware"]
 
@@ -83,7 +88,7 @@ class Middleware:
         failed_statuses: Collection[int] = FAILED_STATUSES,
         server_hostname: Union[str, Callable[[Node], Optional[str]], None] = None,
         protocols: Optional[Collection[str]] = PROTOCOLS,
-        **options: Any,
+        **options: "Unpack[AdapterOptions]",
     ) -> None:
         self._settings = Settings(tries, key, failed_statuses, server_hostname)
         self._services = Services(source, services, protocols, options)

@@ -13,7 +13,19 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import Any, AsyncIterator, Callable, Collection, Dict, Generic, Iterator, Optional, Tuple, TypeVar, Union
+from typing import (
+    TYPE_CHECKING,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Dict,
+    Generic,
+    Iterator,
+    Optional,
+    Tuple,
+    TypeVar,
+    Union,
+)
 
 from ..codec import Node
 from ..errors import RegcacheError, Timeout
@@ -27,6 +39,11 @@ try:
     import httpx
 except ModuleNotFoundError as error:
     raise missing("httpx", error) from error
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ..select.options import AdapterOptions
 
 __all__ = ["AsyncTransport", "Transport"]
 
@@ -186,7 +203,7 @@ class Transport(httpx.BaseTransport):
         server_hostname: Union[str, Callable[[Node], Optional[str]], None] = None,
         protocols: Optional[Collection[str]] = PROTOCOLS,
         transport: Optional[Callable[[], httpx.BaseTransport]] = None,
-        **options: Any,
+        **options: "Unpack[AdapterOptions]",
     ) -> None:
         settings = Settings(tries, key, failed_statuses, server_hostname)
         self._finder: _Finder[httpx.BaseTransport] = _Finder(
@@ -245,7 +262,7 @@ class AsyncTransport(httpx.AsyncBaseTransport):
         server_hostname: Union[str, Callable[[Node], Optional[str]], None] = None,
         protocols: Optional[Collection[str]] = PROTOCOLS,
         transport: Optional[Callable[[], httpx.AsyncBaseTransport]] = None,
-        **options: Any,
+        **options: "Unpack[AdapterOptions]",
     ) -> None:
         settings = Settings(tries, key, failed_statuses, server_hostname)
         self._closing: Closing[httpx.AsyncBaseTransport] = Closing(_aclose)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from typing import Any, Callable, Collection, Dict, Mapping, Optional, Union
+from typing import TYPE_CHECKING, Any, Callable, Collection, Dict, Mapping, Optional, Union
 from urllib.parse import urlsplit, urlunsplit
 
 from ..codec import Node
@@ -35,6 +35,11 @@ import urllib3
 from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.cookies import RequestsCookieJar, extract_cookies_to_jar
 from requests.utils import rewind_body
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ..select.options import AdapterOptions
 
 __all__ = ["Adapter", "NodeAdapter"]
 
@@ -99,7 +104,7 @@ class Adapter(BaseAdapter):
         server_hostname: Union[str, Callable[[Node], Optional[str]], None] = None,
         protocols: Optional[Collection[str]] = PROTOCOLS,
         adapter: Callable[[], HTTPAdapter] = NodeAdapter,
-        **options: Any,
+        **options: "Unpack[AdapterOptions]",
     ) -> None:
         super().__init__()
         self._settings = Settings(tries, key, failed_statuses, server_hostname)

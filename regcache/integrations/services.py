@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 import threading
 import time
@@ -13,6 +12,7 @@ from ..cache import Cache, connect
 from ..codec import Node
 from ..select import Filter, Selector
 from ..select.filters import several
+from ..select.options import AdapterOptions
 
 __all__ = ["Names", "Services", "Source", "address_of", "host", "url_host"]
 
@@ -157,7 +157,7 @@ def check_options(options: Mapping[str, Any]) -> None:
         TypeError: there is no option of this name, or it is of another kind.
         ValueError: it makes no sense.
     """
-    known = sorted(set(inspect.signature(Selector).parameters) - {"source"})
+    known = sorted(AdapterOptions.__annotations__)
     for name in options:
         if name not in known:
             raise TypeError(f"there is no option {name!r}; selectors have {', '.join(known)}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import Any, Callable, Collection, Coroutine, Dict, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Collection, Coroutine, Dict, NamedTuple, Optional, Tuple
 
 import grpc
 from grpc import aio as base
@@ -19,6 +19,11 @@ from ...select import Attempt
 from ..calls import Exchange
 from ..links import Closing, Links
 from .rules import FAILED_CODES, Idempotent, Key, Options, Rules, ServerHostname, Source, code_of, found, watching
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ...select.options import AdapterOptions
 
 __all__ = ["Channel"]
 
@@ -64,7 +69,7 @@ class Channel(base.Channel):
         server_hostname: ServerHostname = None,
         protocols: Optional[Collection[str]] = ("grpc",),
         grace: float = 5.0,
-        **options: Any,
+        **options: "Unpack[AdapterOptions]",
     ) -> None:
         self.rules = Rules(
             source,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from contextlib import suppress
-from typing import Any, Callable, Collection, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Collection, List, Optional, Tuple
 
 import grpc
 
@@ -16,6 +16,11 @@ from ..calls import Exchange
 from ..links import Links
 from .failed import Failed
 from .rules import FAILED_CODES, Idempotent, Key, Options, Rules, ServerHostname, Source, found, watching
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ...select.options import AdapterOptions
 
 __all__ = ["Channel"]
 
@@ -69,7 +74,7 @@ class Channel(grpc.Channel):
         server_hostname: ServerHostname = None,
         protocols: Optional[Collection[str]] = ("grpc",),
         grace: float = 5.0,
-        **options: Any,
+        **options: "Unpack[AdapterOptions]",
     ) -> None:
         self.rules = Rules(
             source,
