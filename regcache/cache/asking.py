@@ -8,7 +8,7 @@ from .. import codec
 from ..errors import DecodeError, RegcacheError, Unavailable
 from ..limits import Limits
 from .load import Load, Outcome
-from .places import SHORTEST, Turn
+from .connections import SHORTEST, Turn
 
 if TYPE_CHECKING:
     from ..registry import Answer, Registry

@@ -1,4 +1,4 @@
-"""Those who have nothing, and wait for the one request in flight: threads and asyncio's tasks alike."""
+"""Waking those who have nothing, and wait for the one request in flight: threads, and the tasks of ``get_async``."""
 
 from __future__ import annotations
 

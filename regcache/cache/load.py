@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ..codec import Snapshot
     from ..registry import Consistency
     from ..registry.base import Pending
-    from .places import Turn
+    from .connections import Turn
 
 __all__ = ["Load", "Outcome"]
 

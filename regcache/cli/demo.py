@@ -14,7 +14,7 @@ from ..cache import Cache
 from ..codec import Decoder, Node, Snapshot
 from ..errors import DecodeError, RegcacheError
 from ..registry import MemoryRegistry, Registry
-from . import plain
+from . import baseline
 from .agent import add_token, as_typed, consul_at, unseen
 from .fault import Fault
 from .measure import median_time, traced_peak
@@ -220,7 +220,7 @@ def _times(subject: _Subject, snapshot: Snapshot) -> None:
 
     def plainly(memo: bool) -> Callable[[], object]:
         def work() -> object:
-            nodes = plain.read(body, {} if memo else None)
+            nodes = baseline.read(body, {} if memo else None)
             _looked_at(nodes)
             return nodes
 
@@ -287,8 +287,8 @@ def _memory(subject: _Subject) -> None:
     rows = [("regcache", traced_peak(decoding))]
     try:
         rows = [
-            ("json + zlib", traced_peak(lambda: plain.read(subject.body))),
-            ("json + zlib, with a memo of tags", traced_peak(lambda: plain.read(subject.body, {}))),
+            ("json + zlib", traced_peak(lambda: baseline.read(subject.body))),
+            ("json + zlib, with a memo of tags", traced_peak(lambda: baseline.read(subject.body, {}))),
             *rows,
         ]
     except _PLAIN_FAILS:

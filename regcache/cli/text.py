@@ -1,4 +1,4 @@
-"""Text for a terminal, a pipe or a file: widths, columns, bars, numbers and a little colour."""
+"""Text for a terminal, a pipe or a file: widths, columns, bars, numbers, a little colour, and escapes (``safe``)."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
-"""Feedback: nodes that fail get no calls for a while, new ones few at first, and when too few are left all of them do.
+"""Feedback: ejection, probes, slow start, panic.
 
+Nodes that fail get no calls for a while, new ones few at first, and when too few are left all of them do.
 Policy only, on times that are given to it: no clock, thread or lock. A selector calls it under its own lock, when
 an outcome matters or the time has come, never at an ordinary call.
 """

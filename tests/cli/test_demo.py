@@ -13,7 +13,7 @@ import zstandard
 
 import regcache.cli.demo
 from regcache import codec
-from regcache.cli import plain
+from regcache.cli import baseline
 from regcache.cli.measure import median_time
 from regcache.cli.text import cells
 from regcache.model import Record
@@ -144,7 +144,7 @@ def test_the_plain_reading_is_a_fair_one() -> None:
     """It finds the same as regcache, so that the two may be compared."""
     for name in ("health_a", "health_b"):
         body = recorded.body(name).data
-        for nodes in (plain.read(body), plain.read(body, {})):
+        for nodes in (baseline.read(body), baseline.read(body, {})):
             snapshot = codec.decode(body)
             assert [(n.id, n.address, n.port, n.version, n.metadata) for n in nodes] == [
                 (n.id, n.address, n.port, n.version, dict(n.metadata)) for n in snapshot

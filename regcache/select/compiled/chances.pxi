@@ -1,4 +1,4 @@
-# Pickers that draw lots, and the one that hashes. pure/picks.py
+# Pickers that draw lots (random, p2c, peak_ewma), and the one that hashes, with bounded loads. pure/picks.py
 
 cdef enum:
     IDLE = 3000000000         # nanoseconds: see the twin's IDLE

@@ -1,4 +1,4 @@
-"""Who may have a connection to the registry, and for how long: turns, in the order of asking.
+"""Who may have a connection to the registry (at most 128 at once), and for how long: turns, in the order of asking.
 
 An agent serves 200 connections of one address (``http_max_conns_per_client``), a blocking query holds one while it
 waits, and goes on holding it in the agent when its client gave up. So their number is bounded here, and a turn is

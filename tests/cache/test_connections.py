@@ -6,7 +6,7 @@ from typing import Any, List
 
 import pytest
 
-from regcache.cache.places import ROUND, SHORTEST, Places, Turn
+from regcache.cache.connections import ROUND, SHORTEST, Places, Turn
 
 
 def want(places: "Places[Any]", count: int, *, wait: Any = None, urgent: bool = False) -> "List[Turn[Any]]":
