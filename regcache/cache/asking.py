@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Callable, List, Optional
 from .. import codec
 from ..errors import DecodeError, RegcacheError, Unavailable
 from ..limits import Limits
-from .load import Load, Outcome
 from .connections import SHORTEST, Turn
+from .load import Load, Outcome
 
 if TYPE_CHECKING:
     from ..registry import Answer, Registry

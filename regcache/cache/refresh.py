@@ -1,7 +1,8 @@
 """Who talks to the registry: any number of requests, a few threads, a bounded number of connections.
 
-A request goes from the queue to a place (:mod:`.connections`), is sent by a worker (:mod:`.workers`), waits for its answer
-on the one loop (:mod:`.loop`), and is read and decoded by a worker again. No thread is held while a registry thinks.
+A request goes from the queue to a place (:mod:`.connections`), is sent by a worker (:mod:`.workers`), waits for its
+answer on the one loop (:mod:`.loop`), and is read and decoded by a worker again. No thread is held while a registry
+thinks.
 Everything about a request but sending and reading happens on the loop's thread.
 """
 
@@ -20,9 +21,9 @@ from ..errors import RegcacheError, Timeout, Unavailable
 from ..limits import Limits
 from .asking import Asking
 from .background import Background
+from .connections import Places, Turn
 from .load import Load, Outcome
 from .loop import Call, Timer
-from .connections import Places, Turn
 from .workers import Job, Rank
 
 if TYPE_CHECKING:
