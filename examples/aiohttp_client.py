@@ -1,4 +1,7 @@
-"""aiohttp: a middleware of the session. Runs by itself: python examples/aiohttp_client.py"""
+"""aiohttp: a middleware of the session. Runs by itself: python examples/aiohttp_client.py
+
+It needs the library: pip install 'regcache[aiohttp]'
+"""
 
 from __future__ import annotations
 

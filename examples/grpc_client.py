@@ -1,5 +1,6 @@
 """grpc, sync and aio: a channel that follows the nodes. Runs by itself: python examples/grpc_client.py
 
+It needs the library: pip install 'regcache[grpc]'
 Stubs that were generated from a .proto take the channel as they take one of grpc.
 """
 

@@ -1,4 +1,7 @@
-"""httpx, sync and async: the host of the URL is the service. Runs by itself: python examples/httpx_client.py"""
+"""httpx, sync and async: the host of the URL is the service. Runs by itself: python examples/httpx_client.py
+
+It needs the library: pip install 'regcache[httpx]'
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""requests: a scheme of its own, or a host. Runs by itself: python examples/requests_client.py"""
+"""requests: a scheme of its own, or a host. Runs by itself: python examples/requests_client.py
+
+It needs the library: pip install 'regcache[requests]'
+"""
 
 from __future__ import annotations
 
