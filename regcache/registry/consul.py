@@ -91,7 +91,7 @@ class ConsulRegistry:
         self.url: str = url
         self.datacenter = datacenter
         self.consistency = _consistency(consistency or "stale")
-        self.timeout = _seconds(timeout)
+        self.timeout: float = _seconds(timeout)
         self.max_bytes = max_bytes
         if max_last_contact is not None and not max_last_contact > 0:
             raise ValueError(f"max_last_contact must be more than 0 seconds, not {max_last_contact!r}")

@@ -295,7 +295,8 @@ cdef object _parse(rc_record *r):
     if r.kind == RC_K_COMPACT:
         reader = _read(COMPACT, p, r.data_len, <size_t>-1, <size_t>-1, &code)
         return tuple(reader.endpoints() or ())
-    reader = _read(RC_DOC_ENDPOINT if r.kind == RC_K_ENDPOINT else RC_DOC_METADATA, p, r.data_len, <size_t>-1, <size_t>-1, &code)
+    reader = _read(RC_DOC_ENDPOINT if r.kind == RC_K_ENDPOINT else RC_DOC_METADATA, p, r.data_len, <size_t>-1, <size_t>-1,
+                   &code)
     if r.kind == RC_K_METADATA:
         return reader.metadata
     return None if reader.is_null else reader.endpoint()
