@@ -87,10 +87,11 @@ class Page:
         sys.path.insert(0, os.getcwd())
         programs = Path("bin").resolve()
         programs.mkdir()
-        for name, module in (("regcache", "-m regcache"), ("curl", f"{Path(__file__).with_name('curl.py')}")):
+        curl = Path(__file__).with_name("curl.py")
+        # No links to the interpreter: through one it does not find its virtual environment.
+        for name, module in (("regcache", "-m regcache"), ("curl", f"{curl}"), ("python", "")):
             (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {module} "$@"\n')
             (programs / name).chmod(0o755)
-        (programs / "python").symlink_to(sys.executable)
         os.environ["PATH"] = f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"
 
     def read(self) -> None:

@@ -268,6 +268,7 @@ cdef _Reader _read(int kind, const uint8_t *p, size_t n, size_t nesting, size_t 
 cdef object _parse(rc_record *r):
     cdef const uint8_t *p = rc_record_data(r)
     cdef uint32_t size
+    cdef int kind
     cdef size_t at
     cdef int code = RC_OK
     cdef _Reader reader
@@ -295,8 +296,8 @@ cdef object _parse(rc_record *r):
     if r.kind == RC_K_COMPACT:
         reader = _read(COMPACT, p, r.data_len, <size_t>-1, <size_t>-1, &code)
         return tuple(reader.endpoints() or ())
-    reader = _read(RC_DOC_ENDPOINT if r.kind == RC_K_ENDPOINT else RC_DOC_METADATA, p, r.data_len, <size_t>-1, <size_t>-1,
-                   &code)
+    kind = RC_DOC_ENDPOINT if r.kind == RC_K_ENDPOINT else RC_DOC_METADATA
+    reader = _read(kind, p, r.data_len, <size_t>-1, <size_t>-1, &code)
     if r.kind == RC_K_METADATA:
         return reader.metadata
     return None if reader.is_null else reader.endpoint()
