@@ -125,7 +125,8 @@ class Cache:
                 on_stuck=partial(_tell_stuck, self._notifier),
             )
         self._refresher = refresher
-        self._lock = threading.Lock()
+        # Taken again by who is in it: a signal's handler may close the cache in the middle of anything.
+        self._lock = threading.RLock()
         self._entries: Dict[str, Entry] = {}
         self._sweep_at = MANY
         self._closed = False
@@ -304,6 +305,8 @@ class Cache:
                     clock=self._clock,
                     random=self._random,
                 )
+                if self._closed:
+                    entry.close()  # type: ignore[unreachable]  # a signal's handler closed the cache meanwhile
             if pin:
                 entry.pin()
             return entry
@@ -315,13 +318,12 @@ class Cache:
     def _sweep(self) -> None:
         """Forget names that never had nodes. Callers who are just asking such an entry are still served by it."""
         for service, entry in list(self._entries.items()):
-            if entry.forgettable():
-                del self._entries[service]
-                entry.rest()
+            if entry.forget():
+                self._entries.pop(service, None)  # a signal's handler may have been here meanwhile
         self._sweep_at = max(MANY, 2 * len(self._entries))
 
     def _after_fork(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._notifier.renew()
         for entry in self._entries.values():
             entry.after_fork()

@@ -8,9 +8,8 @@ from __future__ import annotations
 import math
 import threading
 import weakref
-from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Callable, Iterator, List, Optional, cast
+from typing import TYPE_CHECKING, Callable, List, Optional, TypeVar, cast
 
 from ..errors import RegcacheError, Timeout, Unavailable
 from .events import Event, Notifier
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
     from .refresh import Load, Outcome, Refresher, Timer
 
 __all__ = ["Course"]
+
+T = TypeVar("T")
 
 #: A weak reference to what is to be called.
 Listener = Callable[[], Optional[Callable[[], object]]]
@@ -110,15 +111,19 @@ class Course:
 
     # -- the one place where the state changes -------------------------------------------------------------------
 
-    @contextmanager
-    def _changing(self) -> Iterator[float]:
-        """Under the lock; afterwards callers know when to look again, and what happened is told."""
+    def _change(self, change: Callable[[float], T]) -> T:
+        """Call this under the lock, with the time; afterwards callers know when to look again, and what happened is
+        told.
+
+        The lock is taken and given back in one frame. An interrupt may come where Python enters or leaves a generator,
+        and whoever kept the exception would keep the lock with it.
+        """
         events: List[Event] = []
         listeners: List[Listener] = []
         try:
             with self._lock:
                 try:
-                    yield self.clock()
+                    return change(self.clock())
                 except RegcacheError:
                     raise
                 except BaseException:
@@ -198,10 +203,12 @@ class Course:
             self._leave(when)
 
     def _fire(self, generation: int, index: int, consistency: "Optional[Consistency]") -> None:
-        with self._changing() as now:
+        def change(now: float) -> None:
             if generation == self._generation and self._state is not State.CLOSED:
                 self._timer = None
                 self._ask(now, index=index, consistency=consistency)
+
+        self._change(change)
 
     def _leave(self, due: float) -> None:
         """The first caller after this time asks."""
@@ -221,12 +228,15 @@ class Course:
 
     def _replace(self, now: float) -> None:
         """The refresher owes an outcome and does not give one: go on without."""
-        with self._changing():
+
+        def change(_: float) -> None:
             if self._load is not None and self._load.queued:  # it waits for its turn, which is nobody's fault
                 self._overdue = now + self._settings.grace
             elif now >= self._overdue:
                 self._tell(Event("stuck", self.service, "a request never came or never ended; another takes its place"))
                 self._ask(now, urgent=self._flight is not None)
+
+        self._change(change)
 
     def _rest(self) -> None:
         held = self.slot.get() is not None
@@ -245,24 +255,26 @@ class Course:
 
     def _done(self, generation: int, outcome: "Outcome") -> None:
         """The refresher's answer, on one of its threads."""
-        with self._changing() as now:
-            if generation != self._generation or self._state is State.CLOSED:
-                return
-            # It stays overdue until one of these has seen to what comes next: somebody goes on even if the thread dies.
-            self._load = None
-            self._news, self._untold = self._news or self._untold, False
-            try:
-                if outcome.error is not None:
-                    self._fail(outcome.error, now)
-                elif outcome.snapshot is not None:
-                    self._hear(outcome.snapshot, generation, now)
-                else:
-                    self._confirm(outcome.index, now)
-            except BaseException as error:
-                # Of a guard that somebody else wrote, or thrown into the thread: it goes on, whatever happens.
-                self._fail(Unavailable(f"an answer about {self.service!r} could not be used: {error!r}"), now)
-                if not isinstance(error, Exception):
-                    raise
+        self._change(lambda now: self._heed(generation, outcome, now))
+
+    def _heed(self, generation: int, outcome: "Outcome", now: float) -> None:
+        if generation != self._generation or self._state is State.CLOSED:
+            return
+        # It stays overdue until one of these has seen to what comes next: somebody goes on even if the thread dies.
+        self._load = None
+        self._news, self._untold = self._news or self._untold, False
+        try:
+            if outcome.error is not None:
+                self._fail(outcome.error, now)
+            elif outcome.snapshot is not None:
+                self._hear(outcome.snapshot, generation, now)
+            else:
+                self._confirm(outcome.index, now)
+        except BaseException as error:
+            # Of a guard that somebody else wrote, or thrown into the thread: it goes on, whatever happens.
+            self._fail(Unavailable(f"an answer about {self.service!r} could not be used: {error!r}"), now)
+            if not isinstance(error, Exception):
+                raise
 
     def _hear(self, snapshot: "Snapshot", generation: int, now: float) -> None:
         """An answer: believe it, or hold it back and ask again."""

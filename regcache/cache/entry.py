@@ -161,7 +161,8 @@ class Entry(Course):
 
     def accept(self) -> bool:
         """Believe the answer that is held back. Was there one?"""
-        with self._changing() as now:
+
+        def change(now: float) -> bool:
             doubt = self._doubt
             if doubt is None or self._state is State.CLOSED:
                 return False
@@ -169,9 +170,12 @@ class Entry(Course):
             self._publish(doubt.snapshot, doubt.generation, now, "it was accepted by hand")
             return True
 
+        return self._change(change)
+
     def close(self) -> None:
         """Let go of everything, tell those who wait, and ignore the answer that is still to come."""
-        with self._changing():
+
+        def change(now: float) -> "Optional[Snapshot]":
             held = self.slot.get()
             self._move(State.CLOSED)
             self._stop()
@@ -180,18 +184,26 @@ class Entry(Course):
             self._land(_closed(self.service))
             self.slot.close()
             self._news = True
-        del held  # without the lock: that may run code of anybody's
+            return held
+
+        self._change(change)  # what was held is dropped here, without the lock: that may run code of anybody's
 
     def rest(self) -> None:
         """Ask no more until the next caller comes; what is held is kept."""
-        with self._changing():
+        self._change(lambda now: None if self._state is State.CLOSED else self._rest())
+
+    def forget(self) -> bool:
+        """Ask no more, unless something is lost with it: it had nodes once, or a selector or a caller is waiting for
+        some. Was nothing?"""
+
+        def change(now: float) -> bool:
+            if self._had_nodes or self._pins or self._flight:
+                return False
             if self._state is not State.CLOSED:
                 self._rest()
+            return True
 
-    def forgettable(self) -> bool:
-        """Is nothing lost with it? It never had nodes, and neither a selector nor a caller is waiting for some."""
-        with self._lock:
-            return not (self._had_nodes or self._pins or self._flight)
+        return self._change(change)
 
     def after_fork(self) -> None:
         """In the child: what was in flight is the parent's, and its threads are not here."""
@@ -203,11 +215,7 @@ class Entry(Course):
         # What was held back is not, here. Those who listen are told with the first answer, not now: other threads of
         # the parent may have held their locks as well, and these are renewed when all of us have been called.
         self._news, self._untold, self._doubt = False, self._doubt is not None, None
-        with self._changing():
-            if self._state is State.CLOSED:
-                self.slot.close()
-            else:
-                self._rest()
+        self._change(lambda now: self.slot.close() if self._state is State.CLOSED else self._rest())
 
     # -- the rare part of get() ------------------------------------------------------------------------------------
 
@@ -215,12 +223,13 @@ class Entry(Course):
         """See to the next request, and to those who have nothing."""
         self.slot.used = True
         now = self.clock()
-        if now >= self._due and self.slot.claim():
+        if now >= self._due:
             try:
-                with self._changing():
-                    if self._load is None and self._timer is None and self._state is not State.CLOSED:
-                        self._ask(now)
-            except BaseException:  # KeyboardInterrupt: somebody else shall do it
+                if self.slot.claim():
+                    self._change(lambda _: self._ask_alone(now))
+            except BaseException:
+                # KeyboardInterrupt, wherever it came: somebody else shall do it. If it came before the claim, this
+                # gives back another's, and whoever takes it next finds that his request is in flight.
                 self.slot.release()
                 raise
         elif now >= self._overdue:
@@ -228,8 +237,11 @@ class Entry(Course):
         snapshot = self.slot.get()
         if snapshot is not None and now < self._too_old:
             return snapshot
-        with self._changing():
-            return self._join(now)
+        return self._change(lambda _: self._join(now))
+
+    def _ask_alone(self, now: float) -> None:
+        if self._load is None and self._timer is None and self._state is not State.CLOSED:
+            self._ask(now)
 
     def _join(self, now: float) -> "Union[Snapshot, Flight]":
         """The request that those who have nothing wait for; a new one if there is none."""

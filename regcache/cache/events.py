@@ -75,7 +75,7 @@ class Notifier:
         check_callable("on_event", hook, "each event")
         self._hook = hook
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may be told of something in the middle of this
         #: When a line was last written, and how many were left out since.
         self._lines: Dict[Tuple[str, str], Tuple[float, int]] = {}
 
@@ -94,7 +94,7 @@ class Notifier:
 
     def renew(self) -> None:
         """In the child of a fork: another thread may have held the lock."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def _write(self, kind: str, service: str, text: str, error: Optional[BaseException] = None) -> None:
         level = _LEVELS[kind]

@@ -29,7 +29,7 @@ class TokenBucket:
         self.rate = rate
         self.burst: float = burst or max(1.0, rate)
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal's handler may take some in the middle of this
         self._tokens = self.burst
         self._seen = clock()
 
@@ -49,7 +49,7 @@ class TokenBucket:
 
     def _renew(self) -> None:
         # In the child of a fork: another thread of the parent may have held the lock.
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
 
 #: Seconds for which calls and retries count. Finagle's ``RetryBudget``: 10.
@@ -82,7 +82,7 @@ class RetryBudget:
         self.ratio = ratio
         self.per_second = per_second
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         #: One for each second of the window: which second, its calls, its retries.
         self._slots: List[List[int]] = [[-1, 0, 0] for _ in range(WINDOW)]
 
@@ -117,4 +117,4 @@ class RetryBudget:
         return sum(slot[1] for slot in recent), sum(slot[2] for slot in recent)
 
     def _renew(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()

@@ -100,11 +100,11 @@ class _Ejection:
 
     __slots__ = ("count", "until", "well_since")
 
-    def __init__(self) -> None:
+    def __init__(self, count: int, until: float, well_since: float) -> None:
         #: How many times in a row.
-        self.count = 0
-        self.until = -math.inf
-        self.well_since = -math.inf
+        self.count = count
+        self.until = until
+        self.well_since = well_since
 
 
 class Health:
@@ -189,11 +189,14 @@ class Health:
     def _eject(self, peer: "Peer", now: float) -> None:
         feedback = self.feedback
         assert feedback is not None
-        ejection = self._ejections.setdefault(key_of(peer), _Ejection())
-        if peer.state == "up":
-            ejection.count = self._bad_times(ejection, now)
-        ejection.count += 1
-        ejection.until = now + min(feedback.ejection * ejection.count, feedback.longest)
+        before = self._ejections.get(key_of(peer))
+        count = 0
+        if before is not None:
+            count = self._bad_times(before, now) if peer.state == "up" else before.count
+        count += 1
+        until = now + min(feedback.ejection * count, feedback.longest)
+        # Whole, and before the state: an interrupt may come between any two steps.
+        self._ejections[key_of(peer)] = _Ejection(count, until, now)
         peer._set(state="ejected")
 
     def _bad_times(self, ejection: _Ejection, now: float) -> int:

@@ -11,8 +11,9 @@ import math
 import os
 import threading
 import weakref
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Callable, Iterator, List, Optional, Sequence, Union
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, Callable, Deque, List, Optional, Sequence, TypeVar, Union
 
 from ..arguments import check_kind
 from ..cache.events import Event, Notifier
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from .filters import Filters
 
 __all__ = ["Selector"]
+
+T = TypeVar("T")
 
 #: What a selector learns unless it is told otherwise.
 FEEDBACK = Feedback()
@@ -95,6 +98,10 @@ class Selector(Front):
         self._budget = RetryBudget(clock=clock) if budget is None else budget
         self._notifier = Notifier(on_event, clock)
         self._lock = threading.Lock()
+        #: The thread that has the lock; what it says where nobody has it means nothing.
+        self._owner = 0
+        #: Changes whose makers could not wait for the lock. Whoever has it makes them when he is done.
+        self._left: Deque[Callable[[float], object]] = deque()
         # All that follows changes under the lock. Callers read the picker, the failure, and the peers.
         self._arrangement = Arrangement(
             self.service,
@@ -178,38 +185,34 @@ class Selector(Front):
 
     def status(self) -> SelectorStatus:
         """Where calls go and where not, and why. Asks nobody. As data, and by ``str()`` in words."""
-        with self._lock:
-            arranged = self._arrangement
-            return SelectorStatus(
-                self.service,
-                arranged.strategy if isinstance(arranged.strategy, str) else repr(arranged.strategy),
-                repr(arranged.sieve) if arranged.sieve else "",
-                None if arranged.snapshot is None else len(arranged.snapshot),
-                arranged.report(self._clock()),
-                arranged.healthy,
-                len(arranged.used),
-                arranged.panic,
-                self._failure,
-                arranged.in_flight,
-                None if arranged.subset is None else repr(arranged.subset),
-                self._closed,
-            )
+        return self._read(self._report)
+
+    def _report(self, now: float) -> SelectorStatus:
+        arranged = self._arrangement
+        return SelectorStatus(
+            self.service,
+            arranged.strategy if isinstance(arranged.strategy, str) else repr(arranged.strategy),
+            repr(arranged.sieve) if arranged.sieve else "",
+            None if arranged.snapshot is None else len(arranged.snapshot),
+            arranged.report(now),
+            arranged.healthy,
+            len(arranged.used),
+            arranged.panic,
+            self._failure,
+            arranged.in_flight,
+            None if arranged.subset is None else repr(arranged.subset),
+            self._closed,
+        )
 
     def reset(self) -> None:
         """Forget what was learned of the nodes, the place in the round, and the calls in flight (go-micro: ``Reset``).
         Nobody is ejected any more."""
-        with self._changing() as now:
-            self._arrangement.forget()
-            self._changed = True
-            self._look(now)
+        self._change(self._begin_anew)
 
     def close(self) -> None:
         """Hand out no more nodes: later calls raise :class:`~regcache.Unavailable`. The cache goes on."""
-        with self._changing():
-            self._closed = True
-            self._arrangement.forget()
-            self._failure = None
-            self._put(None)
+        self._closed = True
+        self._change(self._let_go)
         self._unpin()
 
     # -- the rare part of select(), in the order in which it happens -----------------------------------------------
@@ -250,53 +253,107 @@ class Selector(Front):
     def _attend(self) -> Picker:
         """The picker; arranges first what has to be. Only who has none waits for another who does that."""
         if self._current is None:
-            with self._changing() as now:
-                self._look(now)
-        elif self._lock.acquire(blocking=False):
-            try:
-                self._have_looked(self._clock())
-            finally:
-                events, self._arrangement.events = self._arrangement.events, []
-                self._lock.release()
-            self._tell(events)
+            self._change(self._look)
+        elif not self._lock.locked():
+            self._change(self._have_looked)
         picker = self._current
         if picker is None:
-            with self._lock:  # the two belong together
-                picker, failure = self._current, self._failure
+            picker, failure = self._read(lambda _: (self._current, self._failure))  # the two belong together
             if picker is None:
                 raise self._gone() if failure is None else _again(failure)
         return picker
 
     def _gone(self) -> Unavailable:
-        what = "selector" if self._closed else "cache"
-        return Unavailable(f"the {what} is closed; there are no nodes of {self.service!r}")
+        slot = self.source.slot
+        if self._closed:
+            why = "the selector is closed"
+        elif slot is None or slot.closed:
+            why = "the cache is closed"
+        else:  # a signal's handler, or what the garbage collector runs, asks in the middle of the first arranging
+            why = "the first answer is just being arranged by this very thread"
+        return Unavailable(f"{why}; there are no nodes of {self.service!r}")
 
     def _verdict(self, peer: Peer, bits: int) -> None:
-        """The outcome of a call that may change something."""
-        with self._changing() as now:
-            if self._arrangement.hear(peer, bits, now):
-                self._changed = True
-                self._have_looked(now)
+        """The outcome of a call that may change something. It never waits for another who arranges; the garbage
+        collector may bring it, too, in the middle of that."""
+        self._left.append(partial(self._hear, peer, bits))
+        self._make_up()
 
     def _refreshed(self) -> None:
         """The source has something new to show; on a thread of the cache."""
-        with self._changing() as now:
-            self._look(now)
+        self._change(self._look)
 
-    # -- arranging; from here on under the lock ----------------------------------------------------------------------
+    # -- under the lock ----------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def _changing(self) -> Iterator[float]:
-        """Under the lock; afterwards what happened is told."""
+    def _mine(self) -> bool:
+        """Does this very thread have the lock? Then it was interrupted: by a signal's handler, or by what the garbage
+        collector runs."""
+        # Only this thread writes its own number there.
+        return self._lock.locked() and self._owner == threading.get_ident()
+
+    def _change(self, change: Callable[[float], object]) -> None:
+        """Make this change as soon as the lock is free; where this very thread has it, when that is done with it."""
+        if self._mine():
+            self._left.append(change)
+        else:
+            self._alone(change)
+
+    def _read(self, look: Callable[[float], T]) -> T:
+        """What this says that changes nothing. Where this very thread has the lock it is asked as it is."""
+        return look(self._clock()) if self._mine() else self._alone(look)
+
+    def _alone(self, act: Callable[[float], T]) -> T:
+        try:
+            return self._locked(act)
+        finally:
+            self._make_up()
+
+    def _make_up(self) -> None:
+        """Make the changes that were left, unless somebody has the lock: then it is his to do."""
+        while self._left and not self._lock.locked():
+            self._locked(self._make_left)
+
+    def _make_left(self, now: float) -> None:
+        while self._left:
+            self._left.popleft()(now)
+
+    def _locked(self, act: Callable[[float], T]) -> T:
+        """Call this under the lock, with the time; afterwards what happened is told.
+
+        The lock is taken and given back in one frame. An interrupt may come where Python enters or leaves a generator,
+        and whoever kept the exception would keep the lock with it.
+        """
         events: List[Event] = []
+        me = threading.get_ident()  # no call between taking the lock and saying whose it is: that is where signals come
         try:
             with self._lock:
                 try:
-                    yield self._clock()
+                    self._owner = me
+                    return act(self._clock())
+                except BaseException:  # interrupted in the middle of anything: whoever comes next arranges it anew
+                    self._changed, self._promised = True, -math.inf
+                    self._set_alarm(-math.inf)
+                    raise
                 finally:
                     events, self._arrangement.events = self._arrangement.events, events
+                    self._owner = 0
         finally:
             self._tell(events)
+
+    def _begin_anew(self, now: float) -> None:
+        self._arrangement.forget()
+        self._changed = True
+        self._look(now)
+
+    def _let_go(self, _: float) -> None:
+        self._arrangement.forget()
+        self._failure = None
+        self._put(None)
+
+    def _hear(self, peer: Peer, bits: int, now: float) -> None:
+        if self._arrangement.hear(peer, bits, now):
+            self._changed = True
+            self._have_looked(now)
 
     def _have_looked(self, now: float) -> None:
         """:meth:`_look`; of many nodes on another thread, while callers go on with the old picker."""
@@ -346,6 +403,7 @@ class Selector(Front):
     def _after_fork(self) -> None:
         """In the child: other threads of the parent may have held the locks, and their calls are not ours."""
         self._lock = threading.Lock()
+        self._left.clear()
         self._notifier.renew()
         self._budget._renew()
         if self._limit is not None:
@@ -353,9 +411,8 @@ class Selector(Front):
         if not self._closed:
             self._arrangement.events = []
             self._arrangement.leave_behind(_seed())
-            with self._changing() as now:
-                self._changed = True
-                self._look(now)
+            self._changed = True
+            self._change(self._look)
 
 
 def _seed() -> int:

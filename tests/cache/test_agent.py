@@ -193,9 +193,8 @@ def test_an_index_that_is_too_high_costs_one_wait(consul_agent: Agent, service_n
     with Cache(ConsulRegistry(consul_agent.url), wait=1.0) as cache:
         eventually(lambda: len(cache.get(service_name, timeout=HANG)) == 1)
         entry = cache._entries[service_name]
-        with entry._changing() as now:
-            entry._index = 10**12
-            entry._ask(now, index=10**12)
+        entry._index = 10**12
+        entry._change(lambda now: entry._ask(now, index=10**12))
         register(consul_agent, 2, service=service_name)
         eventually(lambda: len(cache.get(service_name, timeout=0)) == 2)
         eventually(lambda: cache.status(service_name).watching and entry._index < 10**12)

@@ -58,6 +58,11 @@ cdef class Slot:
         return rc_word_read(&self.written)
 
     @property
+    def closed(self):
+        """Is it at its end?"""
+        return rc_word_read(&self.written) == CLOSED
+
+    @property
     def used(self):
         """Did anybody :meth:`look` since this was last set to False?"""
         return rc_word_read(&self.marked) != 0

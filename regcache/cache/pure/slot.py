@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Callable, List, Optional
 
 if TYPE_CHECKING:
@@ -52,6 +53,11 @@ class Slot:
         """That of the snapshot held; 0 before the first."""
         return self._generation
 
+    @property
+    def closed(self) -> bool:
+        """Is it at its end?"""
+        return self._closed
+
     def get(self) -> Optional["Snapshot"]:
         """The newest snapshot; never waits."""
         return self._held[0]
@@ -89,7 +95,7 @@ class Slot:
 
     def release(self) -> None:
         """The asking is over."""
-        if self._claimed.locked():
+        with suppress(RuntimeError):  # nobody had claimed it
             self._claimed.release()
 
     def renew(self) -> None:
