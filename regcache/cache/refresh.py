@@ -95,7 +95,9 @@ class Refresher:
         # Of the loop's thread:
         self._places: "Places[Load]" = Places(self._connections, blocking)
         self._loads: Set[Load] = set()
+        #: Looks whether there is room for a query that waits for its turn, and when.
         self._room: Optional[Timer] = None
+        self._room_at = 0.0
 
     def __repr__(self) -> str:
         return f"<Refresher of {self._asking.registry!r}: {len(self._loads)} requests>"
@@ -205,8 +207,11 @@ class Refresher:
             else:
                 self._work(load, partial(self._read, load, turn, None))
         later = self._places.later()
-        if later is not None and (self._room is None or self._room.call is None):
-            self._room = self._background.at(later, self._there_is_room)
+        # A query that is broken off later may be over earlier.
+        if later is not None and (self._room is None or self._room.call is None or later < self._room_at):
+            if self._room is not None:
+                self._room.cancel()
+            self._room_at, self._room = later, self._background.at(later, self._there_is_room)
 
     def _there_is_room(self) -> None:
         self._room = None

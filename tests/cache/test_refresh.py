@@ -308,6 +308,29 @@ def test_cancelling_frees_the_place(refreshers: Any) -> None:
     assert never.empty
 
 
+def test_the_place_of_the_first_that_is_over_is_given_away(refreshers: Any) -> None:
+    """Queries that are broken off go on in the agent for a while: not always in the order in which they were broken
+    off."""
+    clock = Clock()
+    registry = Bound("a", "b", "c")
+    refresher = refreshers(registry, connections=2, clock=clock)
+    index = ask(refresher, "a").index
+    registry.turns.get(timeout=HANG)
+    for name, wait in (("a", 55), ("b", 5)):
+        load = refresher.load(name, Told(), index=index, wait=wait)
+        _, wait, _ = registry.turns.get(timeout=HANG)
+        settled(refresher)
+        if name == "b":
+            refresher.load("c", Told(), index=index, wait=5)  # waits for the end of the first
+            settled(refresher)
+        load.cancel()
+        settled(refresher)
+    clock.now += 6
+    refresher.wake()
+    service, _, _ = registry.turns.get(timeout=HANG)
+    assert service == "c"
+
+
 def test_a_load_that_is_cancelled_while_it_is_read_is_not_told_of(refreshers: Any) -> None:
     registry = Gated("hanging", "greeter")
     refresher = refreshers(registry)
