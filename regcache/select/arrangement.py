@@ -108,14 +108,14 @@ class Arrangement:
         """Calls that are not over."""
         return self._pool.in_flight
 
-    def hear(self, peer: Peer, bits: int, now: float) -> bool:
-        """The outcome of a call that may change something. Does it?"""
+    def hear(self, peer: Peer, bits: int, begun: float, now: float) -> bool:
+        """The outcome of a call that began then, which may change something. Does it?"""
         # The call may be older than the last refresh, and its node another object now; one that is counted anew since
         # (it was away, or there was a reset or a fork) is not judged by what was counted before.
         known = self._pool.get(peer.node)
         if known is None or known._pulse is not peer._pulse:
             return False
-        why = self._health.hear(known, bits, now)
+        why = self._health.hear(known, bits, begun, now)
         if why is None:
             return False
         node = f"{peer.node.id!r} ({peer.node.target})"

@@ -161,5 +161,5 @@ class _Elsewhere(Front):
             peer = await self._selector._slow_async(timeout, key)
         return self._selector._other(peer, self._tried, key)
 
-    def _verdict(self, peer: Peer, bits: int) -> None:
-        self._selector._verdict(peer, bits)
+    def _verdict(self, peer: Peer, bits: int, begun: float) -> None:
+        self._selector._verdict(peer, bits, begun)

@@ -25,6 +25,8 @@ __all__ = ["Chosen", "Feedback", "Health"]
 USABLE = frozenset({"passing", "warning"})
 #: Every so many seconds in which a node is well one of its ejections is forgotten: the sweep of Envoy and gRPC (A50).
 SWEEP = 10.0
+#: Seconds by which times may differ that are the same: compiled calls count in nanoseconds.
+ROUNDED = 1e-6
 #: In so many steps a new node's weight rises to its own.
 STEPS = 10
 
@@ -43,7 +45,7 @@ class Feedback:
         longest: seconds that an ejection lasts at most. Envoy's and gRPC's ``max_ejection_time``: 300.
         share: the part of the nodes that may be ejected at the same time; one always may. Envoy's and gRPC's
             ``max_ejection_percent``: 10.
-        probe: the weight of a node whose ejection is over, until the outcome of a call decides.
+        probe: the weight of a node whose ejection is over, until the outcome of a call decides that began since.
         slow_start: seconds in which the weight of a node that is new rises to its own; 0: it has it at once. The nodes
             of the first snapshot are not new. Off by default, as in Envoy.
         floor: the weight that a new node begins with, as a part of its own. Envoy's ``min_weight_percent``: 10.
@@ -148,9 +150,9 @@ class Health:
 
     # -- outcomes ------------------------------------------------------------------------------------------------
 
-    def hear(self, peer: "Peer", verdict: int, now: float) -> Optional[str]:
-        """An outcome that may matter (the bits are those of a peer's verdict): why the node is ejected now, ``""`` if
-        it is readmitted; ``None``: nothing changes.
+    def hear(self, peer: "Peer", verdict: int, begun: float, now: float) -> Optional[str]:
+        """An outcome that may matter (the bits are those of a peer's verdict), of a call that began then: why the node
+        is ejected now, ``""`` if it is readmitted; ``None``: nothing changes.
 
         Several threads may bring the same verdict; those after the first change nothing.
         """
@@ -158,6 +160,8 @@ class Health:
         if self.feedback is None or peer.state == "ejected":
             return None
         if peer.state == "probing":
+            if ejection is not None and begun < ejection.until - ROUNDED:
+                return None  # it began before the ejection was over, or even before it: it says nothing about now
             if verdict & PROBE_FAILED:
                 self._eject(peer, now)
                 return "it failed again"

@@ -167,9 +167,10 @@ class Selector(Front):
         except AttributeError:
             raise TypeError(f"mark() takes a node that was picked, not {node!r}") from None
         if peer is not None:
-            verdict = peer._record(error is None, elapsed, self._clock())
+            now = self._clock()
+            verdict = peer._record(error is None, elapsed, now)
             if verdict:
-                self._verdict(peer, verdict)
+                self._verdict(peer, verdict, now if elapsed is None else now - elapsed)
 
     def attempts(self, timeout: Optional[float] = None, tries: int = 3, key: object = None) -> Attempts:
         """Several tries of one call, each at another node, within one timeout and the retry budget::
@@ -273,10 +274,10 @@ class Selector(Front):
             why = "the first answer is just being arranged by this very thread"
         return Unavailable(f"{why}; there are no nodes of {self.service!r}")
 
-    def _verdict(self, peer: Peer, bits: int) -> None:
+    def _verdict(self, peer: Peer, bits: int, begun: float) -> None:
         """The outcome of a call that may change something. It never waits for another who arranges; the garbage
         collector may bring it, too, in the middle of that."""
-        self._left.append(partial(self._hear, peer, bits))
+        self._left.append(partial(self._hear, peer, bits, begun))
         self._make_up()
 
     def _refreshed(self) -> None:
@@ -350,8 +351,8 @@ class Selector(Front):
         self._failure = None
         self._put(None)
 
-    def _hear(self, peer: Peer, bits: int, now: float) -> None:
-        if self._arrangement.hear(peer, bits, now):
+    def _hear(self, peer: Peer, bits: int, begun: float, now: float) -> None:
+        if self._arrangement.hear(peer, bits, begun, now):
             self._changed = True
             self._have_looked(now)
 

@@ -39,7 +39,8 @@ def selector(twin: Any, prepared: bool = True, **limits: Any) -> Any:
             await asyncio.sleep(0)
             return self._slow(timeout, key)
 
-        def _verdict(self, peer: Any, bits: int) -> None:
+        def _verdict(self, peer: Any, bits: int, begun: float) -> None:
+            assert begun <= self.clock.now
             self.verdicts.append((peer, bits))
 
     return Selector()

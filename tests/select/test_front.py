@@ -135,6 +135,27 @@ def test_the_twins_select_alike_by_calls_in_flight(twins: Any, name: str, count:
     assert all(one == said[0] for one in said)
 
 
+@pytest.mark.parametrize("own", [None, Clock(-1e6), Clock(1e6)], ids=["real", "behind", "ahead"])
+def test_an_alarm_by_the_slots_clock_and_another_by_the_fronts(twin: Any, own: Any) -> None:
+    clock = Clock()
+    slot = slot_of(twin, clock)
+    front = front_of(twin, slot, own)
+    (peer,) = peers(twin, 1)
+    front._set_picker(twin.make_picker("p2c", [peer]))
+    slot.set_alarm(101.0)
+    for ask in (front.select, lambda: front.select(key="a"), front._peer):
+        clock.now, front.asked, slot.used = 100.0, [], False
+        ask()
+        assert front.asked == [] and slot.used
+        clock.now = 101.0
+        ask()
+        assert len(front.asked) == 1
+    clock.now = 100.0
+    front._set_alarm(-math.inf)
+    front.select()
+    assert len(front.asked) == 2
+
+
 def test_a_closed_slot(twin: Any) -> None:
     slot = slot_of(twin)
     front = front_of(twin, slot)
@@ -193,7 +214,7 @@ def test_alone_it_has_nothing(twin: Any) -> None:
     with pytest.raises(NotImplementedError):
         front.select()
     with pytest.raises(NotImplementedError):
-        front._verdict(None, 1)
+        front._verdict(None, 1, 0.0)
     with pytest.raises(NotImplementedError):
         front._slow_async(None, None).send(None)
 

@@ -182,6 +182,36 @@ def test_after_its_time_a_node_gets_few_calls_and_the_next_outcome_decides() -> 
     assert told.kinds == ["ejected", "readmitted"]
 
 
+@pytest.mark.parametrize("error", [None, OSError("reset")], ids=["well", "failed"])
+def test_a_call_from_before_does_not_decide_a_probe(error: Any) -> None:
+    """A long download says nothing about whether the node answers now."""
+    selector, source, told = made(10)
+    long = selector.call()
+    ill = long.__enter__().node
+    fail(selector, number(ill))
+    source.clock.advance(30.0)
+    picks(selector, 1)
+    assert selector.status().probing == (ill.id,)
+    long.__exit__(error and type(error), error, None)
+    selector.mark(ill, error, elapsed=0.1)
+    assert selector.status().probing == (ill.id,) and told.kinds == ["ejected"]
+    selector.mark(ill, error, elapsed=0.0)
+    assert told.kinds == ["ejected", "ejected" if error else "readmitted"]
+
+
+def test_a_call_that_began_with_the_probe_decides_it() -> None:
+    """To the nanosecond, in which compiled calls count."""
+    selector, source, told = made(2, strategy="round_robin", feedback=Feedback(panic=0, probe=1.0))
+    source.clock.now = 1000.1
+    picks(selector, 1)
+    fail(selector, 1)
+    source.clock.now += 30.0
+    for _ in range(2):
+        with selector.call():
+            pass
+    assert told.kinds == ["ejected", "readmitted"]
+
+
 def test_a_probe_that_fails_ejects_for_longer_and_longer() -> None:
     selector, source, told = made(10)
     picks(selector, 1)

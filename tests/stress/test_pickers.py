@@ -50,8 +50,8 @@ class Selector(Front):
         self.pickers = [*(one for one in self.pickers[-200:] if one() is not None), weakref.ref(picker)]
         self._set_picker(picker)
 
-    def _verdict(self, peer: Any, bits: int) -> None:
-        assert 0 < bits < 16 and peer.node.id
+    def _verdict(self, peer: Any, bits: int, begun: float) -> None:
+        assert 0 < bits < 16 and peer.node.id and begun > 0
         self.verdicts.append(bits)
 
 

@@ -192,5 +192,5 @@ cdef int leave(Call call, object exc) except -1:
     now = exact(call.front)
     verdict = rc_pulse_record(&call.found.pulse.c, ok, <double>(min(now, call.heard) - call.begun) * 1e-9, now)
     if verdict:
-        call.front._verdict(call.found, verdict)
+        call.front._verdict(call.found, verdict, <double>call.begun / 1e9)
     return 0

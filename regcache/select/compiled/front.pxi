@@ -12,7 +12,8 @@ cdef class Front:
     A subclass has:
         ``_slow(timeout, key) -> Peer``: there is no picker, or an alarm rang; it prepares, waits, raises.
         ``_slow_async(timeout, key) -> Peer``: the same, awaited.
-        ``_verdict(peer, bits)``: the outcome of a call says that somebody must look (see the twin's Pulse._record).
+        ``_verdict(peer, bits, begun)``: the outcome of a call that began then (seconds) says that somebody must look
+            (see the twin's Pulse._record).
     """
 
     cdef list held            # one item, the picker or None; never rebound
@@ -21,6 +22,7 @@ cdef class Front:
     cdef Quick quick
     cdef PyObject *picker
     cdef Slot slot
+    cdef Slot apart           # in its place, where its alarm is set by another clock: looked at by a call
     cdef int64_t alarm        # nanoseconds
     cdef object clock         # None: rc_coarse_now() and rc_exact_now()
     cdef object __weakref__
@@ -33,10 +35,13 @@ cdef class Front:
     def __init__(self, Slot slot=None, clock=None):
         if clock is not None and not callable(clock):
             raise TypeError(f"a clock is called and returns seconds; {clock!r} cannot be called")
-        self.slot = slot
         self.clock = monotonic if clock is None else clock
         if self.clock is monotonic:
             self.clock = None
+        if slot is not None and slot.clock is not self.clock:
+            self.slot, self.apart = None, slot
+        else:
+            self.slot, self.apart = slot, None
 
     def _peer(self, timeout=None, key=None):
         """:meth:`select`, which is below, and what the selector knows of the node."""
@@ -64,7 +69,10 @@ cdef class Front:
         cdef object _before = rc_item_get(self.held)  # not to be freed inside of the list
         rc_item_set(self.held, picker)
         self.picker = <PyObject *>picker
-        self.quick = NULL if not RC_AHEAD or picker is None or self.clock is not None else picker.quick
+        if not RC_AHEAD or picker is None or self.clock is not None or self.apart is not None:
+            self.quick = NULL
+        else:
+            self.quick = picker.quick
 
     def _set_alarm(self, double at):
         """From this time of the clock on (seconds; ``math.inf``: never) ``_slow`` is called instead of picking."""
@@ -76,7 +84,7 @@ cdef class Front:
     async def _slow_async(self, timeout, key):
         raise NotImplementedError("a subclass says what to do where nothing is prepared")
 
-    def _verdict(self, peer, bits):
+    def _verdict(self, peer, bits, begun):
         raise NotImplementedError("a subclass says what to do with a peer that fails")
 
 
@@ -90,6 +98,8 @@ cdef inline int64_t exact(Front front) except? -1:
 
 # The picker, if it may be used as it is; marks the slot as used.
 cdef inline object ready(Front front, int64_t now):
+    if front.slot is None and front.apart is not None and front.apart.look() is None:
+        return None
     return rc_item_get(front.held) if quiet(front, now) else None
 
 

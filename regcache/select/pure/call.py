@@ -150,7 +150,7 @@ class Call:
         answered = now if self._answered is None else self._answered
         verdict = self._peer._record(ok, answered - self._begun, now)
         if verdict:
-            self._front._verdict(self._peer, verdict)
+            self._front._verdict(self._peer, verdict, self._begun)
 
     async def __aexit__(
         self, kind: Optional[Type[BaseException]], exc: Optional[BaseException], trace: Optional[TracebackType]

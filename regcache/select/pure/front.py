@@ -25,7 +25,8 @@ class Front:
     A subclass has:
         ``_slow(timeout, key) -> Peer``: there is no picker, or an alarm rang; it prepares, waits, raises.
         ``_slow_async(timeout, key) -> Peer``: the same, awaited.
-        ``_verdict(peer, bits)``: the outcome of a call says that somebody must look (see :meth:`Pulse._record`).
+        ``_verdict(peer, bits, begun)``: the outcome of a call that began then (seconds) says that somebody must look
+            (see :meth:`Pulse._record`).
     """
 
     def __init__(self, slot: Any = None, clock: Optional[Callable[[], float]] = None) -> None:
@@ -88,5 +89,5 @@ class Front:
     async def _slow_async(self, timeout: Optional[float], key: object) -> Peer:
         raise NotImplementedError("a subclass says what to do where nothing is prepared")
 
-    def _verdict(self, peer: Peer, bits: int) -> None:
+    def _verdict(self, peer: Peer, bits: int, begun: float) -> None:
         raise NotImplementedError("a subclass says what to do with a peer that fails")
