@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import AsyncExitStack, ExitStack
 from typing import (
     TYPE_CHECKING,
     AsyncIterator,
@@ -238,14 +239,17 @@ class Transport(httpx.BaseTransport):
                 if response.is_closed:  # it came with its body
                     exchange.done()
                 return response
-            response.close()
-            exchange.done()
+            try:
+                response.close()
+            finally:
+                exchange.done()
         raise AssertionError("the last attempt returns or raises")
 
     def close(self) -> None:
-        for transport in self._finder.close():
-            transport.close()
-        self._finder.services.close()
+        with ExitStack() as ending:  # from its end; one that raises keeps nobody else from being closed
+            ending.callback(self._finder.services.close)
+            for transport in self._finder.close():
+                ending.callback(transport.close)
 
 
 class AsyncTransport(httpx.AsyncBaseTransport):
@@ -298,16 +302,20 @@ class AsyncTransport(httpx.AsyncBaseTransport):
                 if response.is_closed:
                     exchange.done()
                 return response
-            await response.aclose()
-            exchange.done()
+            try:
+                await response.aclose()
+            finally:
+                exchange.done()
         raise AssertionError("the last attempt returns or raises")
 
     async def aclose(self) -> None:
-        for transport in self._finder.close():
-            await transport.aclose()
-        await self._closing.wait()
-        # A cache that was opened here may have threads to wait for.
-        await asyncio.get_running_loop().run_in_executor(None, self._finder.services.close)
+        loop = asyncio.get_running_loop()
+        async with AsyncExitStack() as ending:  # from its end; one that raises keeps nobody else from being closed
+            # A cache that was opened here may have threads to wait for.
+            ending.push_async_callback(lambda: loop.run_in_executor(None, self._finder.services.close))
+            ending.push_async_callback(self._closing.wait)
+            for transport in self._finder.close():
+                ending.push_async_callback(transport.aclose)
 
 
 class _Body(httpx.SyncByteStream):

@@ -6,8 +6,9 @@ import asyncio
 import threading
 from collections import deque
 from contextlib import suppress
-from typing import Any, Callable, Coroutine, Deque, Dict, Generic, List, Optional, Set, TypeVar
+from typing import Any, Callable, Coroutine, Deque, Dict, FrozenSet, Generic, List, Optional, Set, TypeVar
 
+from ..cache.events import logger
 from ..codec import Node
 from ..select import Selector
 
@@ -93,6 +94,9 @@ class Links(Generic[T]):
         #: Those that were given back, and are still counted as used.
         self._given: Deque[Link[T]] = deque()
         self._closed = False
+        #: The snapshot that was last looked at, and its targets: 10,000 nodes are not gone through for each new link.
+        self._seen: Optional[object] = None
+        self._targets: FrozenSet[str] = frozenset()
         selector.source.listen(self._follow)
 
     def __len__(self) -> int:
@@ -104,7 +108,7 @@ class Links(Generic[T]):
             link = self._links.get(node.target)
             if link is None:
                 # A refresh may have come after the node was picked. Then nobody would ever close it.
-                gone = self._closed or node.target not in self._targets()
+                gone = self._closed or node.target not in self._known()
                 link = self._links[node.target] = Link(node.target, self._open(node), object() if gone else None)
                 if gone:
                     self._gone[node.target] = link
@@ -124,13 +128,14 @@ class Links(Generic[T]):
             ending = [link.opened for link in self._links.values()]
             self._links.clear()
             self._gone.clear()
+            self._seen, self._targets = None, frozenset()
         return ending
 
     def _follow(self) -> None:
         """There is another snapshot, or none any more."""
         with self._lock:
             gone, some = object(), False
-            targets = self._targets()
+            targets = self._known()
             for link in self._links.values():
                 if link.target in targets:
                     link.gone, link.due = None, False
@@ -153,19 +158,21 @@ class Links(Generic[T]):
         self._tidy()
 
     def _tidy(self) -> None:
-        """End what nobody uses any more. Never waits for the lock: this very thread may hold it, interrupted by the
-        garbage collector. Whoever holds it comes here when he is done."""
-        while self._given and self._lock.acquire(blocking=False):
-            try:
+        """End what nobody uses any more. Does not wait for who holds the lock: it may be this very thread, interrupted
+        by the garbage collector. Whoever holds it comes here when he is done."""
+        while self._given and not self._lock.locked():
+            with self._lock:
                 ending = self._ended()
-            finally:
-                self._lock.release()
             self._end(ending)
 
-    def _targets(self) -> "frozenset[str]":
+    def _known(self) -> FrozenSet[str]:
+        """The targets that there are now."""
         snapshot = self._selector.source.view()[0]
-        # Without one nobody knows; what is open may still be right.
-        return frozenset(self._links if snapshot is None else (node.target for node in snapshot))
+        if snapshot is None:  # nobody knows; what is open may still be right
+            return frozenset(self._links)
+        if snapshot is not self._seen:
+            self._seen, self._targets = snapshot, frozenset(node.target for node in snapshot)
+        return self._targets
 
     def _ended(self) -> List[T]:
         while self._given:
@@ -177,4 +184,7 @@ class Links(Generic[T]):
 
     def _end(self, ending: List[T]) -> None:
         for opened in ending:
-            self._close(opened)
+            try:
+                self._close(opened)
+            except Exception:  # the others are closed all the same, and whoever calls a node has nothing to do with it
+                logger.exception("what was open to a node that is gone could not be closed")

@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import sys
 import threading
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Callable, Collection, Dict, Mapping, Optional, Union
 from urllib.parse import urlsplit, urlunsplit
+from urllib.request import getproxies
 
 from ..codec import Node
 from ..errors import RegcacheError, Timeout
@@ -34,7 +36,7 @@ import idna
 import urllib3
 from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.cookies import RequestsCookieJar, extract_cookies_to_jar
-from requests.utils import rewind_body
+from requests.utils import rewind_body, should_bypass_proxies
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -144,7 +146,9 @@ class Adapter(BaseAdapter):
             exchange = Exchange(attempt, call, lambda link=link: links.give(link))  # type: ignore[misc]
             try:
                 left = times.left(call.remaining, finding(), request)
-                response = link.opened.send(self._to(call.node, request), timeout=left, **options)
+                sent = self._to(call.node, request)
+                options["proxies"] = _proxies(proxies, sent.url or "")
+                response = link.opened.send(sent, timeout=left, **options)
             except BaseException as error:
                 if not _failed(exchange, error, request, times):
                     raise
@@ -153,8 +157,10 @@ class Adapter(BaseAdapter):
                 response.status_code, response.status_code in self._settings.failed_statuses, _repeatable(request)
             ):
                 return self._answer(response, request, exchange)
-            response.close()
-            exchange.done()
+            try:
+                response.close()
+            finally:
+                exchange.done()
             _rewind(request)
         raise AssertionError("the last attempt returns or raises")
 
@@ -162,12 +168,13 @@ class Adapter(BaseAdapter):
         with self._lock:
             every, self._links = list(self._links.values()), {}
             plain, self._plain = self._plain, None
-        for links in every:
-            for adapter in links.close():
-                adapter.close()
-        if plain is not None:
-            plain.close()
-        self._services.close()
+        with ExitStack() as ending:  # from its end; one that raises keeps nobody else from being closed
+            ending.callback(self._services.close)
+            if plain is not None:
+                ending.callback(plain.close)
+            for links in every:
+                for adapter in links.close():
+                    ending.callback(adapter.close)
 
     def _links_of(self, selector: Selector) -> Links[HTTPAdapter]:
         links = self._links.get(selector)
@@ -214,6 +221,16 @@ class Adapter(BaseAdapter):
         extract_cookies_to_jar(response.cookies, request, response.raw)
         _when_over(response.raw, exchange)
         return response
+
+
+def _proxies(given: Optional[Mapping[str, str]], url: str) -> Dict[str, str]:
+    """Those for a node. The session has put the environment's among them by the name of the service, which is not in
+    ``NO_PROXY``; the node's address may be."""
+    proxies = dict(given or {})
+    if proxies and should_bypass_proxies(url, no_proxy=proxies.get("no_proxy")):
+        environment = getproxies()
+        proxies = {key: proxy for key, proxy in proxies.items() if environment.get(key) != proxy}
+    return proxies
 
 
 class _Times:

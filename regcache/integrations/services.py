@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from ..cache import Cache, connect
 from ..codec import Node
+from ..errors import Unavailable
 from ..select import Filter, Selector
 from ..select.filters import several
 from ..select.options import AdapterOptions
@@ -76,6 +77,7 @@ class Services:
         self._selectors: Dict[str, Selector] = {}
         self._made: List[Selector] = []
         self._lock = threading.Lock()
+        self._closed = False
         self._options = dict(options)
         if isinstance(names, str):
             raise TypeError(f"services are several hosts, such as [{names!r}], or a function")
@@ -102,7 +104,7 @@ class Services:
         """The selector of a URL's host; ``None``: it is no service, and the call is the library's own matter.
 
         Raises:
-            Unavailable: the cache is closed.
+            Unavailable: the cache is closed, or the client.
             ValueError: this cannot be a service's name.
         """
         name: Optional[str] = unquote(host)
@@ -113,12 +115,22 @@ class Services:
         return None if name is None else self.get(name)
 
     def get(self, name: str) -> Optional[Selector]:
-        """The selector of a service; ``None``: it is not among those that were given."""
+        """The selector of a service; ``None``: it is not among those that were given.
+
+        Raises:
+            Unavailable, ValueError: see :meth:`find`.
+        """
         selector = self._selectors.get(name)
+        if selector is None and self._cache is None:
+            return None
+        if self._closed:  # nobody would close what is opened now
+            raise _over(name)
         if selector is None and self._cache is not None:
             with self._lock:
                 selector = self._selectors.get(name)
                 if selector is None:
+                    if self._closed:
+                        raise _over(name)
                     selector = self._selectors[name] = self._cache.selector(name, **self._options)
                     self._made.append(selector)
         return selector
@@ -126,11 +138,16 @@ class Services:
     def close(self) -> None:
         """End the selectors that were made here, and the cache if it was opened here."""
         with self._lock:
+            self._closed = True
             made, self._made = self._made, []
         for selector in made:
             selector.close()
         if self._opened is not None:
             self._opened.close()
+
+
+def _over(name: str) -> Unavailable:
+    return Unavailable(f"the client is closed; there are no nodes of {name!r}")
 
 
 class _Nowhere:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Callable, Iterator
 
 import pytest
 
-from regcache import Selector
+from regcache import Node, Selector
 from regcache.integrations import host
 from regcache.integrations.calls import Exchange, cut, longest
 from regcache.integrations.links import Links
 from regcache.integrations.services import address_of, url_host
+from tests.interrupts import everywhere
 from tests.select.source import Clock, Source, node, nodes
+from tests.together import together
 
 
 def test_latency_ends_where_the_answer_begins() -> None:
@@ -141,6 +144,61 @@ def test_a_node_that_comes_back_in_time() -> None:
     source.refresh(node(2))
     opened.later[1][1]()
     assert opened.closed == [link.opened]
+
+
+def test_a_snapshot_is_gone_through_once_for_all_its_links() -> None:
+    class Counted:
+        """Stands in for a selector's source, and for its snapshot."""
+
+        gone_through = 0
+
+        def __iter__(self) -> "Iterator[Node]":
+            self.gone_through += 1
+            return iter(nodes(50))
+
+        def view(self) -> "tuple[Counted, None]":
+            return self, None
+
+        def listen(self, call: "Callable[[], object]") -> None:
+            pass
+
+    source: Any = Counted()
+    links: "Links[str]" = Links(SimpleNamespace(source=source), lambda node: node.id, print)  # type: ignore[arg-type]
+    for one in nodes(50):
+        links.give(links.take(one))
+    assert source.gone_through == 1 and len(links) == 50
+
+
+def test_one_that_cannot_be_closed_keeps_no_other_open(caplog: pytest.LogCaptureFixture) -> None:
+    source = Source(*nodes(3))
+    opened = Opened(source)
+
+    def close(which: str) -> None:
+        opened.closed.append(which)
+        raise OSError(f"{which} stays open")
+
+    opened.links._close = close
+    for one in nodes(3):
+        opened.links.give(opened.links.take(one))
+    source.refresh(node(4))
+    assert opened.closed == ["greeter-1", "greeter-2", "greeter-3"]
+    assert "greeter-2 stays open" in caplog.text
+
+
+def test_an_interrupt_anywhere_leaves_links_that_work() -> None:
+    made: "list[Opened]" = []
+
+    def make() -> "Callable[[], object]":
+        source = Source(*nodes(2))
+        opened = Opened(source)
+        made.append(opened)
+        link = opened.links.take(node(1))
+        source.refresh(node(2))
+        return lambda: opened.links.give(link)
+
+    for interrupted in everywhere(make):
+        together(1, lambda _: made[-1].links.give(made[-1].links.take(node(2))))
+        assert not made[-1].links._lock.locked(), interrupted.kept
 
 
 def test_everything_is_handed_over_at_the_end() -> None:

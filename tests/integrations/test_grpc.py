@@ -184,9 +184,10 @@ def test_a_timeout_that_is_over_says_nothing_about_the_node(nodes: Nodes, cache:
     selector, channel = watched(cache)
     with channel:
         Stub(channel).Hello("hi", timeout=HANG)
-        with pytest.raises(grpc.RpcError) as raised:
-            Stub(channel).Hello("hi", timeout=0)
-        assert raised.value.code() is Code.DEADLINE_EXCEEDED
+        for timeout in (0, -1.0):
+            with pytest.raises(grpc.RpcError) as raised:
+                Stub(channel).Hello("hi", timeout=timeout)
+            assert raised.value.code() is Code.DEADLINE_EXCEEDED
     assert failures(selector) == [0] and in_flight(selector) == 0 and len(server.calls) == 1
 
 
@@ -415,6 +416,21 @@ def test_ready_is_who_has_nodes(nodes: Nodes, cache: Cache) -> None:
     assert states[-1] is grpc.ChannelConnectivity.SHUTDOWN
     channel.unsubscribe(states.append)
     assert not channel._subscribed
+
+
+def test_a_subscriber_that_raises_silences_nobody(nodes: Nodes, cache: Cache, caplog: pytest.LogCaptureFixture) -> None:
+    def broken(state: Any) -> None:
+        raise ZeroDivisionError("a mistake of its own")
+
+    nodes.start(1)
+    with Channel(cache, "greeter") as channel:
+        states: "List[Any]" = []
+        channel.subscribe(broken)
+        channel.subscribe(states.append)
+        cache.get("greeter", HANG)
+        eventually(lambda: states[-1] is grpc.ChannelConnectivity.READY)
+    assert states[-1] is grpc.ChannelConnectivity.SHUTDOWN
+    assert "a mistake of its own" in caplog.text
 
 
 def test_closing(nodes: Nodes, cache: Cache) -> None:

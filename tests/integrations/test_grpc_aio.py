@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections import Counter
 from contextlib import suppress
-from typing import Any, AsyncIterator, Callable, Coroutine, Iterator, List
+from typing import Any, AsyncIterator, Callable, Coroutine, Iterator, List, Tuple
 
 import pytest
 
@@ -96,14 +98,25 @@ def test_all_kinds_of_calls(nodes: Nodes, cache: Cache) -> None:
     assert failures(selector) == [0] and selector.status().peers[0].latency is not None
 
 
-def test_stubs_are_made_again_and_again(nodes: Nodes, cache: Cache) -> None:
-    nodes.start(1)
+def test_nothing_is_remembered_of_stubs_that_are_gone(nodes: Nodes, cache: Cache) -> None:
+    """A stub may bring functions of its own, and be gone before its call is awaited."""
+    (server,) = nodes.start(1)
 
     async def work() -> None:
         async with Channel(cache, "greeter") as channel:
-            one, two = (channel.unary_unary("/greeter.Say/Hello", str.encode, bytes.decode) for _ in range(2))
-            assert await one("hi", timeout=HANG) == await two("hi", timeout=HANG)
-            assert len(channel._methods) == 1
+
+            def begun() -> "Tuple[Any, Any]":
+                def serialize(message: str) -> bytes:
+                    return message.encode()
+
+                call = channel.unary_unary("/greeter.Say/Hello", serialize, bytes.decode)("hi", timeout=HANG)
+                return call, weakref.ref(serialize)
+
+            call, serializer = begun()
+            assert await call == server.name
+            del call
+            gc.collect()
+            assert serializer() is None
 
     run(work)
 
@@ -362,5 +375,19 @@ def test_ready_is_who_has_nodes(nodes: Nodes, cache: Cache) -> None:
         assert channel.get_state() is grpc.ChannelConnectivity.SHUTDOWN
         with pytest.raises(grpc.aio.UsageError):
             await channel.channel_ready()
+
+    run(work)
+
+
+def test_a_timeout_that_is_over(nodes: Nodes, cache: Cache) -> None:
+    nodes.start(1)
+
+    async def work() -> None:
+        async with Channel(cache, "greeter") as channel:
+            await Stub(channel).Hello("hi", timeout=HANG)
+            for timeout in (0, -1.0):
+                with pytest.raises(grpc.RpcError) as raised:
+                    await Stub(channel).Hello("hi", timeout=timeout)
+                assert raised.value.code() is Code.DEADLINE_EXCEEDED
 
     run(work)

@@ -585,6 +585,43 @@ def test_closing_leaves_the_cache_open(nodes: Nodes, cache: Cache) -> None:
         transport.handle_request(httpx.Request("GET", URL))
 
 
+def test_one_that_cannot_be_closed_keeps_nothing_else_open(nodes: Nodes, cache: Cache) -> None:
+    class Stays(httpx.HTTPTransport):  # type: ignore[misc]
+        closed = 0
+
+        def close(self) -> None:
+            super().close()
+            Stays.closed += 1
+            raise OSError("it stays open")
+
+    nodes.start(2)
+    http = client(cache, strategy="round_robin", transport=Stays)
+    for _ in range(2):
+        http.get(URL)
+    with pytest.raises(OSError, match="it stays open"):
+        http.close()
+    assert Stays.closed == 2
+    with pytest.raises(httpx.ConnectError, match="the client is closed"):
+        http._transport.handle_request(httpx.Request("GET", URL))
+
+
+def test_a_retry_that_is_interrupted_gives_the_node_back(nodes: Nodes, cache: Cache) -> None:
+    class Interrupted(httpx.SyncByteStream):  # type: ignore[misc]
+        def close(self) -> None:
+            raise KeyboardInterrupt
+
+    class Failing(httpx.BaseTransport):  # type: ignore[misc]
+        def handle_request(self, request: Any) -> Any:
+            return httpx.Response(503, stream=Interrupted())
+
+    nodes.start(2)
+    with client(cache, tries=2, transport=Failing) as http:
+        with pytest.raises(KeyboardInterrupt):
+            http.get(URL)
+        (links,) = http._transport._finder._links.values()
+        assert [link.used for link in links._links.values()] == [0]
+
+
 def test_a_cache_of_its_own_is_closed(tmp_path: Any) -> None:
     with client(f"file://{tmp_path}") as http:
         with pytest.raises(httpx.ConnectError):

@@ -220,3 +220,54 @@ def test_what_is_open_to_nodes_that_are_gone_is_closed(nodes: Nodes, cache: Cach
             await until(lambda: len(links) == 1)
 
     run(work)
+
+
+def test_a_retry_that_is_cancelled_gives_the_node_back(nodes: Nodes, cache: Cache) -> None:
+    nodes.start(2)
+
+    async def work() -> None:
+        closing = asyncio.Event()
+
+        class Slow(httpx.AsyncByteStream):  # type: ignore[misc]
+            async def aclose(self) -> None:
+                closing.set()
+                await asyncio.Event().wait()
+
+        class Failing(httpx.AsyncBaseTransport):  # type: ignore[misc]
+            async def handle_async_request(self, request: Any) -> Any:
+                return httpx.Response(503, stream=Slow())
+
+        async with client(cache, tries=2, transport=Failing) as http:
+            task = asyncio.ensure_future(http.get(URL))
+            await closing.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            (links,) = http._transport._finder._links.values()
+            assert [link.used for link in links._links.values()] == [0]
+
+    run(work)
+
+
+def test_one_that_cannot_be_closed_keeps_nothing_else_open(nodes: Nodes, cache: Cache) -> None:
+    class Stays(httpx.AsyncHTTPTransport):  # type: ignore[misc]
+        closed = 0
+
+        async def aclose(self) -> None:
+            await super().aclose()
+            Stays.closed += 1
+            raise OSError("it stays open")
+
+    nodes.start(2)
+
+    async def work() -> None:
+        http = client(cache, strategy="round_robin", transport=Stays)
+        for _ in range(2):
+            await http.get(URL)
+        with pytest.raises(OSError, match="it stays open"):
+            await http.aclose()
+        assert Stays.closed == 2
+        with pytest.raises(httpx.ConnectError, match="the client is closed"):
+            await http._transport.handle_async_request(httpx.Request("GET", URL))
+
+    run(work)

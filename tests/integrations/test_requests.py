@@ -439,3 +439,86 @@ def test_closing_leaves_the_cache_open(nodes: Nodes, cache: Cache) -> None:
     assert cache.get("greeter").nodes
     with pytest.raises(requests.ConnectionError, match="closed"):
         http.get(URL)
+
+
+def test_one_that_cannot_be_closed_keeps_nothing_else_open(nodes: Nodes, cache: Cache) -> None:
+    class Stays(NodeAdapter):
+        closed = 0
+
+        def close(self) -> None:
+            super().close()
+            Stays.closed += 1
+            raise OSError("it stays open")
+
+    nodes.start(2)
+    http = Session(cache, strategy="round_robin", adapter=Stays)
+    for _ in range(2):
+        http.get(URL)
+    with pytest.raises(OSError, match="it stays open"):
+        http.adapter.close()
+    assert Stays.closed == 2
+    with pytest.raises(requests.ConnectionError, match="the client is closed"):
+        http.get(URL)
+
+
+def test_a_retry_that_is_interrupted_gives_the_node_back(nodes: Nodes, cache: Cache) -> None:
+    class Failing(NodeAdapter):
+        def send(self, *args: Any, **options: Any) -> Any:
+            response = super().send(*args, **options)
+            setattr(response, "close", self.interrupt)  # noqa: B010
+            self.response = response
+            return response
+
+        def interrupt(self) -> None:
+            self.response.raw.close()
+            raise KeyboardInterrupt
+
+    for server in nodes.start(2):
+        server.behave = lambda handler: handler.answer(status=503)
+    with Session(cache, tries=2, adapter=Failing) as http:
+        with pytest.raises(KeyboardInterrupt):
+            http.get(URL)
+        (links,) = http.adapter._links.values()
+        assert [link.used for link in links._links.values()] == [0]
+
+
+@pytest.mark.parametrize("path, method", [("hello", "HEAD"), ("204", "GET"), ("304", "GET"), ("0", "GET")])
+def test_a_response_without_a_body_is_over_when_it_is_read(nodes: Nodes, cache: Cache, path: str, method: str) -> None:
+    """With ``stream=True`` it is the caller who says so, whatever its length."""
+
+    def answer(handler: Handler) -> None:
+        status = int(path) if path.isdigit() and int(path) else 200
+        handler.send_response(status)
+        if status == 200:
+            handler.send_header("Content-Length", "5" if method == "HEAD" else "0")
+        handler.end_headers()
+
+    (server,) = nodes.start(1)
+    server.behave = answer
+    selector, http = watched(cache)
+    with http:
+        for _ in range(2):
+            with http.request(method, f"http+regcache://greeter/{path}", stream=True) as response:
+                assert response.content == b"" and in_flight(selector) == 0
+    assert server.connections == 1 and failures(selector) == [0]
+
+
+def test_proxies_of_the_environment_are_not_for_nodes_that_need_none(
+    nodes: Nodes, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (server,) = nodes.start(1)
+    nowhere = f"http://127.0.0.1:{closed_port()}"
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, nowhere)
+    for name, value in (("no_proxy", "127.0.0.0/8"), ("NO_PROXY", "127.0.0.0/8")):
+        monkeypatch.setenv(name, value)
+    with Session(cache) as http:
+        http.trust_env = True
+        assert http.get(URL).text == server.name
+        assert http.get("http://greeter/hello").text == server.name
+        with pytest.raises(requests.exceptions.ProxyError):  # what a caller gives is used
+            http.get(URL, proxies={"http": f"http://127.0.0.1:{closed_port()}"})
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.setenv(name, "10.0.0.0/8")
+        with pytest.raises(requests.exceptions.ProxyError):
+            http.get(URL)

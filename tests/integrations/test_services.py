@@ -77,3 +77,18 @@ def test_filters_that_can_be_gone_through_once_are_those_of_every_service(cache:
     services = Services(cache, None, None, {"filters": iter([regcache.version("2.0")])})
     assert ids(services) == ids(services, "payments") == ["greeter-2.0"]
     services.close()
+
+
+def test_after_its_end_nothing_is_opened_for_a_first_call(cache: Cache) -> None:
+    services = Services(cache, None, None, {})
+    assert ids(services, "greeter")
+    services.close()
+    for name in ("greeter", "payments"):
+        with pytest.raises(regcache.Unavailable, match=f"the client is closed; there are no nodes of '{name}'"):
+            services.find(name)
+    assert not services._made and len(cache.get("greeter")) == 2
+    given = Services({"greeter": cache.selector("greeter")}, None, None, {})
+    given.close()
+    with pytest.raises(regcache.Unavailable, match="the client is closed"):
+        given.find("greeter")
+    assert given.find("elsewhere") is None

@@ -7,7 +7,7 @@ channel that leads nowhere do that: grpcio's own calls wait for them, and pass e
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Any, Callable, Collection, Coroutine, Dict, NamedTuple, Optional, Tuple
 
 import grpc
@@ -37,6 +37,13 @@ class Method(NamedTuple):
     name: str
     serializer: Any
     deserializer: Any
+
+
+class _Name(bytes):
+    """What a method is called in the channel that leads nowhere. grpcio hands it on as it is, with the method: nothing
+    is remembered of stubs that are gone, though each may have brought functions of its own."""
+
+    method: Method
 
 
 class Channel(base.Channel):
@@ -94,9 +101,6 @@ class Channel(base.Channel):
         self._closing.loop = self._loop
         self.links: Links[Any] = Links(self.rules.selector, self._open, self._closing, grace, self._later)
         self.rules.selector.source.listen(self._hear)
-        #: The methods by the names that they have in the channel that leads nowhere.
-        self._methods: Dict[str, Method] = {}
-        self._known: Dict[Method, str] = {}
         ours = [_UnaryUnary(self), _UnaryStream(self), _StreamUnary(self), _StreamStream(self)]
         self._nowhere = base.insecure_channel("regcache.invalid", interceptors=ours)
 
@@ -137,25 +141,24 @@ class Channel(base.Channel):
         return self._multicallable(Method("stream_stream", method, request_serializer, response_deserializer))
 
     def _multicallable(self, method: Method) -> Any:
-        # Stubs are made again and again, of the same functions.
-        name = self._known.get(method)
-        if name is None:
-            name = self._known[method] = f"/{len(self._known)}"
-            self._methods[name] = method
+        name = _Name(b"/")
+        name.method = method
         return getattr(self._nowhere, method.kind)(name)
 
     async def close(self, grace: Optional[float] = None) -> None:
         """End everything that was opened here; calls that are not over after so many seconds are cancelled, with
         ``None`` at once, as ``grpc.aio.Channel`` does."""
         self._closed = True
-        await asyncio.gather(*(channel.close(grace) for channel in self.links.close()))
-        await self._closing.wait()
-        await self._nowhere.close()
-        if self._asking is not None:
-            self._asking.cancel()
-        # A cache that was opened here may have threads to wait for.
-        await self._loop.run_in_executor(None, self.rules.close)
-        self._changed.set()
+        async with AsyncExitStack() as ending:  # from its end; one that raises keeps nobody else from being closed
+            ending.callback(self._changed.set)
+            # A cache that was opened here may have threads to wait for.
+            ending.push_async_callback(lambda: self._loop.run_in_executor(None, self.rules.close))
+            if self._asking is not None:
+                ending.callback(self._asking.cancel)
+            ending.push_async_callback(self._nowhere.close)
+            ending.push_async_callback(self._closing.wait)
+            # All at once: each waits for its own calls.
+            ending.push_async_callback(asyncio.gather, *(channel.close(grace) for channel in self.links.close()))
 
     async def __aenter__(self) -> "Channel":
         return self
@@ -233,7 +236,7 @@ class Channel(base.Channel):
 
     async def _begin(self, details: Any, request: Any) -> Any:
         """The call of grpcio to the node: for calls that may be repeated it is over, the others have begun."""
-        method = self._methods[_text(details.method)]
+        method: Method = details.method.method
         single = method.kind.startswith("unary")
         rules = self.rules
         repeats = method.kind == "unary_unary" and rules.tries(method.name) > 1
@@ -314,10 +317,6 @@ def _now(coroutine: "Coroutine[Any, Any, Any]") -> Any:
         return stop.value
     coroutine.close()
     return None
-
-
-def _text(method: Any) -> str:
-    return method.decode() if isinstance(method, bytes) else str(method)
 
 
 async def _close(channel: Any) -> None:

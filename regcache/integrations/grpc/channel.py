@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 import weakref
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, Callable, Collection, List, Optional, Tuple
 
 import grpc
 
+from ...cache.events import logger
 from ...codec import Node
 from ...errors import RegcacheError, Unavailable
 from ...select import Attempt
@@ -141,10 +142,11 @@ class Channel(grpc.Channel):
             timers, self._timers = self._timers, []
         for timer in timers:
             timer.cancel()
-        for channel in self.links.close():
-            channel.close()
-        self.rules.close()
-        self._tell()
+        with ExitStack() as ending:  # from its end; one that raises keeps nobody else from being closed
+            ending.callback(self._tell)
+            ending.callback(self.rules.close)
+            for channel in self.links.close():
+                ending.callback(channel.close)
 
     def __enter__(self) -> "Channel":
         return self
@@ -187,7 +189,10 @@ class Channel(grpc.Channel):
             for _, told in self._subscribed:
                 told[:] = [state]
         for callback in to_tell:
-            callback(state)
+            try:
+                callback(state)
+            except Exception:  # the others are told all the same, as by grpcio
+                logger.exception("a callback of subscribe() failed")
 
     # -- nodes ---------------------------------------------------------------------------------------------------
 

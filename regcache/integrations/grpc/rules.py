@@ -87,6 +87,8 @@ class Rules:
     def attempts(self, method: str, request: Any, timeout: Optional[float], metadata: Any) -> Attempts:
         """For one call, whose timeout (seconds) begins now."""
         key = None if self._key is None else self._key(request, metadata)
+        if timeout is not None:  # grpc takes deadlines that are over
+            timeout = max(0.0, timeout)
         return self.selector.attempts(timeout=timeout, tries=self.tries(method), key=key)
 
     def tries(self, method: str) -> int:
