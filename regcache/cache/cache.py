@@ -13,13 +13,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, Optional, Union
 
 from ..arguments import check_kind
-from ..errors import RegcacheError, Unavailable
+from ..errors import RegcacheError
 from ..limits import Limits
 from ..registry import Registry
 from ..registry.base import checked_name
 from .entry import Entry, checked_timeout
 from .events import Event, Notifier, logger
 from .guard import Guard
+from .load import closed
 from .refresh import Refresher
 from .settings import Settings
 from .source import Source
@@ -290,7 +291,7 @@ class Cache:
             entry = self._entries.get(service)
             if entry is None:
                 if self._closed:
-                    raise Unavailable(f"the cache is closed; {service!r} cannot be asked for")
+                    raise closed(service)
                 checked_name(service)
                 if len(self._entries) >= self._sweep_at:
                     self._sweep()

@@ -9,9 +9,10 @@ from contextlib import suppress
 from types import MethodType
 from typing import TYPE_CHECKING, Any, Callable, List, Optional, Tuple, Union
 
-from ..errors import RegcacheError, Timeout, Unavailable
+from ..errors import RegcacheError, Timeout
 from .course import Course, Listener
 from .flight import Flight, again
+from .load import closed
 from .state import State
 from .status import Status, ago, count
 
@@ -71,10 +72,10 @@ class Entry(Course):
 
     # -- for those who prepare something of each snapshot ----------------------------------------------------------
 
-    def view(self) -> "Tuple[Optional[Snapshot], int, Optional[str]]":
-        """The newest snapshot, its generation, and why an answer is held back (``None``: none is). Asks nobody."""
+    def view(self) -> "Tuple[Optional[Snapshot], Optional[str]]":
+        """The newest snapshot, and why an answer is held back (``None``: none is). Asks nobody."""
         with self._lock:
-            return self.slot.get(), self.slot.generation, None if self._doubt is None else self._doubt.why
+            return self.slot.get(), None if self._doubt is None else self._doubt.why
 
     def listen(self, listener: Callable[[], object]) -> None:
         """Call this whenever :meth:`view` says something else: after each publishing, when an answer is held back, when
@@ -181,7 +182,7 @@ class Entry(Course):
             self._stop()
             self._doubt = None
             self._due = self._too_old = math.inf
-            self._land(_closed(self.service))
+            self._land(closed(self.service))
             self.slot.close()
             self._news = True
             return held
@@ -246,7 +247,7 @@ class Entry(Course):
     def _join(self, now: float) -> "Union[Snapshot, Flight]":
         """The request that those who have nothing wait for; a new one if there is none."""
         if self._state is State.CLOSED:
-            raise _closed(self.service)
+            raise closed(self.service)
         snapshot = self.slot.get()
         if snapshot is not None and now < self._too_old:
             return snapshot
@@ -282,7 +283,3 @@ def checked_timeout(timeout: float) -> float:
     if not timeout >= 0.0:
         raise ValueError(f"a timeout is at least 0 seconds, not {timeout!r}")
     return timeout
-
-
-def _closed(service: str) -> Unavailable:
-    return Unavailable(f"the cache is closed; {service!r} cannot be asked for")

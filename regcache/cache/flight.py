@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, Dict, Optional, Set
+from typing import TYPE_CHECKING, Dict, Optional, Set, TypeVar
 
 from ..errors import RegcacheError
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     Future = asyncio.Future[bool]
 
 __all__ = ["Flight", "again"]
+
+E = TypeVar("E", bound=Exception)
 
 
 class Flight:
@@ -76,9 +78,14 @@ class Flight:
         raise again(self._error)
 
 
-def again(error: RegcacheError) -> RegcacheError:
-    """A copy for each caller: an exception collects the tracebacks of everybody who raises it."""
-    copied = copy.copy(error)
+def again(error: E) -> E:
+    """A copy for each caller, if it can be copied: an exception collects the tracebacks of everybody who raises it."""
+    try:
+        copied = copy.copy(error)
+    except Exception:  # of somebody else's, with arguments of its own
+        return error
+    if type(copied) is not type(error):
+        return error
     copied.__cause__ = error
     return copied
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Callable, List, NamedTuple, Optional
 
-from ..errors import RegcacheError
+from ..errors import RegcacheError, Unavailable
 from .loop import Timer
 from .workers import Job
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..registry.base import Pending
     from .connections import Turn
 
-__all__ = ["Load", "Outcome"]
+__all__ = ["Load", "Outcome", "closed"]
 
 
 class Outcome(NamedTuple):
@@ -112,3 +112,8 @@ class Load:
             return self._once.pop()
         except IndexError:
             return None
+
+
+def closed(service: str) -> Unavailable:
+    """Nobody is asked any more."""
+    return Unavailable(f"the cache is closed; {service!r} cannot be asked for")

@@ -22,7 +22,7 @@ from ..limits import Limits
 from .asking import Asking
 from .background import Background
 from .connections import Places, Turn
-from .load import Load, Outcome
+from .load import Load, Outcome, closed
 from .loop import Call, Timer
 from .workers import Job, Rank
 
@@ -141,7 +141,7 @@ class Refresher:
             load.wait = 55.0 if wait is None else wait
         try:
             if self._closed:
-                self._background.workers.submit(partial(done, load.outcome(self._clock(), error=_closed(service))))
+                self._background.workers.submit(partial(done, load.outcome(self._clock(), error=closed(service))))
             else:
                 self._loop.post(partial(self._want, load))
         except (RuntimeError, OSError) as error:
@@ -178,7 +178,7 @@ class Refresher:
 
     def _want(self, load: Load) -> None:
         if self._closed:
-            self._end(load, _closed(load.service))
+            self._end(load, closed(load.service))
             return
         self._loads.add(load)
         self._queue_up(load, load.wait)
@@ -317,7 +317,7 @@ class Refresher:
 
     def _fail_all(self) -> None:
         for load in list(self._loads):
-            self._end(load, _closed(load.service))
+            self._end(load, closed(load.service))
 
     def _begin_anew(self) -> None:
         """The loop's thread died, and this is another: whoever waits is told, so that he goes on by himself."""
@@ -392,10 +392,6 @@ class Refresher:
 
 def _nothing() -> None:
     pass
-
-
-def _closed(service: str) -> Unavailable:
-    return Unavailable(f"the cache is closed; {service!r} cannot be asked for")
 
 
 _all: "weakref.WeakSet[Refresher]" = weakref.WeakSet()

@@ -33,7 +33,7 @@ class Source:
         self.clock: Callable[[], float] = entry.clock
         self.get: "Callable[[Optional[float]], Snapshot]" = entry.get
         self.get_async: "Callable[[Optional[float]], Coroutine[Any, Any, Snapshot]]" = entry.get_async
-        self.view: "Callable[[], Tuple[Optional[Snapshot], int, Optional[str]]]" = entry.view
+        self.view: "Callable[[], Tuple[Optional[Snapshot], Optional[str]]]" = entry.view
         self.listen: Callable[[Callable[[], object]], None] = entry.listen
         self.soon: Callable[[Callable[[], object]], bool] = entry.soon
         self.pin: Callable[[], None] = entry.pin

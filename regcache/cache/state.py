@@ -9,7 +9,7 @@ __all__ = ["MOVES", "State"]
 
 
 class State(enum.Enum):
-    """What is going on with a service. Whether something is held is another question (:meth:`Entry.held`)."""
+    """What is going on with a service. Whether something is held is another question."""
 
     #: Nobody has asked yet.
     COLD = "cold"

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import AsyncExitStack, ExitStack
+from operator import methodcaller
 from typing import (
     TYPE_CHECKING,
     AsyncIterator,
@@ -208,7 +209,7 @@ class Transport(httpx.BaseTransport):
     ) -> None:
         settings = Settings(tries, key, failed_statuses, server_hostname)
         self._finder: _Finder[httpx.BaseTransport] = _Finder(
-            Services(source, services, protocols, options), settings, transport or _transports(), _close
+            Services(source, services, protocols, options), settings, transport or _transports(), methodcaller("close")
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -269,7 +270,7 @@ class AsyncTransport(httpx.AsyncBaseTransport):
         **options: "Unpack[AdapterOptions]",
     ) -> None:
         settings = Settings(tries, key, failed_statuses, server_hostname)
-        self._closing: Closing[httpx.AsyncBaseTransport] = Closing(_aclose)
+        self._closing: Closing[httpx.AsyncBaseTransport] = Closing(methodcaller("aclose"))
         self._finder: _Finder[httpx.AsyncBaseTransport] = _Finder(
             Services(source, services, protocols, options), settings, transport or _async_transports(), self._closing
         )
@@ -373,14 +374,6 @@ def unfound(error: Exception, request: httpx.Request) -> httpx.TransportError:
     """No node was found: as httpx says that there is no connection."""
     kind = httpx.ConnectTimeout if isinstance(error, Timeout) else httpx.ConnectError
     return kind(str(error), request=request)
-
-
-def _close(transport: httpx.BaseTransport) -> None:
-    transport.close()
-
-
-async def _aclose(transport: httpx.AsyncBaseTransport) -> None:
-    await transport.aclose()
 
 
 def _transports() -> Callable[[], httpx.BaseTransport]:

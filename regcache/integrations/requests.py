@@ -15,6 +15,7 @@ from __future__ import annotations
 import sys
 import threading
 from contextlib import ExitStack
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Callable, Collection, Dict, Mapping, Optional, Union
 from urllib.parse import urlsplit, urlunsplit
 from urllib.request import getproxies
@@ -182,7 +183,7 @@ class Adapter(BaseAdapter):
             with self._lock:
                 links = self._links.get(selector)
                 if links is None:
-                    links = Links(selector, lambda node: self._adapter(), HTTPAdapter.close)
+                    links = Links(selector, lambda node: self._adapter(), methodcaller("close"))
                     self._links[selector] = links
         return links
 
@@ -365,5 +366,5 @@ def _when_over(raw: Any, exchange: Exchange) -> None:
     raw.__class__ = _Raw
     setattr(raw, "exchange", exchange)  # noqa: B010
     setattr(raw, "before", sys.exc_info()[1])  # noqa: B010
-    if raw.isclosed():  # there is no body, and nothing to read
-        raw.release_conn()
+    if raw.length_remaining == 0:  # there is no body, and nobody has to read it
+        exchange.done()

@@ -6,7 +6,6 @@ that brings the snapshot, or by the caller whose outcome changed something. A pi
 
 from __future__ import annotations
 
-import copy
 import math
 import os
 import threading
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Callable, Deque, List, Optional, Sequence, Typ
 
 from ..arguments import check_kind
 from ..cache.events import Event, Notifier
+from ..cache.flight import again
 from ..errors import Throttled, Unavailable
 from .arrangement import Arrangement
 from .attempts import Attempts
@@ -261,7 +261,7 @@ class Selector(Front):
         if picker is None:
             picker, failure = self._read(lambda _: (self._current, self._failure))  # the two belong together
             if picker is None:
-                raise self._gone() if failure is None else _again(failure)
+                raise self._gone() if failure is None else again(failure)
         return picker
 
     def _gone(self) -> Unavailable:
@@ -369,7 +369,7 @@ class Selector(Front):
 
     def _outdated(self, now: float) -> bool:
         """Did something change: the snapshot, the guard's doubts, what was learned, or what depends on the time?"""
-        snapshot, _, doubt = self.source.view()
+        snapshot, doubt = self.source.view()
         arranged = self._arrangement
         return self._changed or snapshot is not arranged.snapshot or doubt != self._doubt or now >= arranged.due
 
@@ -377,7 +377,7 @@ class Selector(Front):
         """Arrange everything anew if something changed."""
         if self._closed or not self._outdated(now):
             return
-        snapshot, _, doubt = self.source.view()
+        snapshot, doubt = self.source.view()
         picker: Optional[Picker] = None
         failure: Optional[Exception] = None
         try:
@@ -418,18 +418,6 @@ class Selector(Front):
 
 def _seed() -> int:
     return int.from_bytes(os.urandom(8), "little")
-
-
-def _again(error: Exception) -> Exception:
-    """A copy for each caller, if it can be copied: an exception collects the tracebacks of everybody who raises it."""
-    try:
-        copied = copy.copy(error)
-    except Exception:
-        return error
-    if type(copied) is not type(error):
-        return error
-    copied.__cause__ = error
-    return copied
 
 
 _selectors: "weakref.WeakSet[Selector]" = weakref.WeakSet()

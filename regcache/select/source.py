@@ -30,8 +30,8 @@ class Source(Protocol):
     async def get_async(self, timeout: Optional[float]) -> "Snapshot":
         """The same, awaited."""
 
-    def view(self) -> "Tuple[Optional[Snapshot], int, Optional[str]]":
-        """What is held now, its generation, and why an answer is held back, if one is."""
+    def view(self) -> "Tuple[Optional[Snapshot], Optional[str]]":
+        """What is held now, and why an answer is held back, if one is."""
 
     def listen(self, call: Callable[[], object]) -> None:
         """Call this, from now on, whenever the view changes. A bound method is held weakly."""

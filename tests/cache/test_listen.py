@@ -27,21 +27,20 @@ class Ear:
 
     def hear(self) -> None:
         assert not self.entry._lock._is_owned()
-        snapshot, generation, held_back = self.entry.view()
-        assert generation == self.entry.slot.generation
+        snapshot, held_back = self.entry.view()
         self.seen.append((None if snapshot is None else len(snapshot), held_back))
 
 
 def test_a_view() -> None:
     cache, refresher = faked()
     entry = cache._entry("greeter")
-    assert entry.view() == (None, 0, None)
+    assert entry.view() == (None, None)
     assert refresher.loads == [], "looking asks nobody"
     entry.start()
     snapshot = refresher.now.many(10)
-    assert entry.view() == (snapshot, entry.slot.generation, None)
+    assert entry.view() == (snapshot, None)
     refresher.now.answer(index=20)
-    assert entry.view() == (snapshot, entry.slot.generation, "the registry has none of the 10 nodes any more")
+    assert entry.view() == (snapshot, "the registry has none of the 10 nodes any more")
 
 
 def test_told_of_everything_that_is_served_or_believed() -> None:

@@ -156,6 +156,12 @@ def test_no_such_service(nodes: Nodes, cache: Cache) -> None:
             assert raised.value.details() == str(raised.value.__cause__)
         failed = stub.Hello.future("hi")
         assert failed.done() and failed.exception() is failed and not failed.cancel()
+        lengths = set()
+        for _ in range(3):
+            with pytest.raises(grpc.RpcError) as raised:
+                failed.result()
+            lengths.add(len(raised.traceback))
+        assert len(lengths) == 1, "nobody finds the tracebacks of others in his"
 
 
 def test_finding_counts_in_the_timeout() -> None:

@@ -483,9 +483,7 @@ def test_a_retry_that_is_interrupted_gives_the_node_back(nodes: Nodes, cache: Ca
 
 
 @pytest.mark.parametrize("path, method", [("hello", "HEAD"), ("204", "GET"), ("304", "GET"), ("0", "GET")])
-def test_a_response_without_a_body_is_over_when_it_is_read(nodes: Nodes, cache: Cache, path: str, method: str) -> None:
-    """With ``stream=True`` it is the caller who says so, whatever its length."""
-
+def test_a_response_without_a_body_is_over_at_once(nodes: Nodes, cache: Cache, path: str, method: str) -> None:
     def answer(handler: Handler) -> None:
         status = int(path) if path.isdigit() and int(path) else 200
         handler.send_response(status)
@@ -499,7 +497,7 @@ def test_a_response_without_a_body_is_over_when_it_is_read(nodes: Nodes, cache: 
     with http:
         for _ in range(2):
             with http.request(method, f"http+regcache://greeter/{path}", stream=True) as response:
-                assert response.content == b"" and in_flight(selector) == 0
+                assert in_flight(selector) == 0 and response.content == b""
     assert server.connections == 1 and failures(selector) == [0]
 
 

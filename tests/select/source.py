@@ -72,8 +72,8 @@ class Source:
     async def get_async(self, timeout: Optional[float] = None) -> Snapshot:
         return self.get(timeout)
 
-    def view(self) -> Tuple[Optional[Snapshot], int, Optional[str]]:
-        return self.slot.get(), self._generation, self._doubt
+    def view(self) -> Tuple[Optional[Snapshot], Optional[str]]:
+        return self.slot.get(), self._doubt
 
     def listen(self, call: Callable[[], object]) -> None:
         self._listeners.append(call)

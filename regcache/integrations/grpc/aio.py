@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack, suppress
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Callable, Collection, Coroutine, Dict, NamedTuple, Optional, Tuple
 
 import grpc
@@ -97,7 +98,7 @@ class Channel(base.Channel):
         self._closed = False
         self._changed = asyncio.Event()
         self._asking: "Optional[asyncio.Task[None]]" = None
-        self._closing: Closing[Any] = Closing(_close)
+        self._closing: Closing[Any] = Closing(methodcaller("close"))
         self._closing.loop = self._loop
         self.links: Links[Any] = Links(self.rules.selector, self._open, self._closing, grace, self._later)
         self.rules.selector.source.listen(self._hear)
@@ -317,7 +318,3 @@ def _now(coroutine: "Coroutine[Any, Any, Any]") -> Any:
         return stop.value
     coroutine.close()
     return None
-
-
-async def _close(channel: Any) -> None:
-    await channel.close()

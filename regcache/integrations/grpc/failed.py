@@ -20,7 +20,7 @@ class Failed(grpc.RpcError, grpc.Call, grpc.Future):
 
     def __init__(self, error: Exception) -> None:
         super().__init__(str(error))
-        self.__cause__ = error
+        self.__cause__ = self._why = error
         self._code = code_of(error)
 
     def code(self) -> Any:
@@ -63,7 +63,7 @@ class Failed(grpc.RpcError, grpc.Call, grpc.Future):
         fn(self)
 
     def result(self, timeout: Optional[float] = None) -> NoReturn:
-        raise self
+        raise Failed(self._why)  # another one each time: it collects the tracebacks of everybody who raises it
 
     def exception(self, timeout: Optional[float] = None) -> "Failed":
         return self
@@ -75,4 +75,4 @@ class Failed(grpc.RpcError, grpc.Call, grpc.Future):
         return self
 
     def __next__(self) -> NoReturn:
-        raise self
+        raise Failed(self._why)
