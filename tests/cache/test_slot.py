@@ -57,9 +57,10 @@ def test_an_index_that_went_backwards_is_no_reason_to_refuse(Slot: Any) -> None:
 def test_closed(Slot: Any) -> None:
     slot = Slot()
     slot.publish(numbered(1), 1)
+    assert not slot.closed
     slot.close()
     slot.close()
-    assert slot.get() is None
+    assert slot.closed and slot.get() is None
     assert not slot.publish(numbered(2), 2)
     assert slot.get() is None
 
