@@ -95,6 +95,7 @@ cdef class _Reader:
     # of endpoints, as (name, request, response, metadata): a list that comes again reuses them, as Go's slice does
     cdef list drafts
     cdef Py_ssize_t length  # how many of them count; -1: null
+    cdef bint once          # no list can come again, as in msgpack: the endpoints themselves are in it
     cdef dict outer_metadata
     cdef bint until_endpoints  # nobody wants what comes behind the metadata
 
@@ -117,6 +118,8 @@ cdef class _Reader:
         cdef list made = []
         if self.length < 0:
             return None
+        if self.once:
+            return self.drafts
         for draft in self.drafts[:self.length]:
             if draft is None:
                 made.append(None)
@@ -190,7 +193,8 @@ cdef class _Reader:
             elif member == RC_M_ENDPOINTS and self.length == 0:
                 self.drafts = []
             elif member == RC_M_ENDPOINT:
-                self.drafted((self.name, self.request, self.response, self.metadata))
+                self.drafted(self.endpoint() if self.once else
+                             (self.name, self.request, self.response, self.metadata))
                 self.clear()
                 self.metadata = self.outer_metadata
         elif event == RC_E_NULL:
@@ -219,7 +223,10 @@ cdef class _Reader:
         return 0
 
     cdef int drafted(self, object draft) except -1:
-        self.drafts[self.length:self.length + 1] = [draft]
+        if self.length < len(self.drafts):
+            self.drafts[self.length] = draft
+        else:
+            self.drafts.append(draft)
         self.length += 1
         return 0
 
@@ -249,6 +256,7 @@ cdef _Reader _read(int kind, const uint8_t *p, size_t n, size_t nesting, size_t 
     """The record as a reader full of it; `code` says what is wrong, if something is."""
     cdef _Reader reader = _Reader.__new__(_Reader)
     reader.until_endpoints = until_endpoints
+    reader.once = kind == COMPACT
     cdef rc_buf scratch
     memset(&scratch, 0, sizeof(scratch))
     if kind == RC_DOC_METADATA:
