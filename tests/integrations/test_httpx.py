@@ -13,6 +13,7 @@ import pytest
 import regcache
 from regcache import Cache, Feedback, Node, NoneAvailable, NotFound, Selector
 from regcache.integrations import host
+from tests import build
 from tests.eventually import eventually
 from tests.integrations.servers import Handler, Nodes, closed_port
 from tests.integrations.tls import papers, trusting
@@ -182,7 +183,8 @@ def test_port_0_is_the_scheme_s(cache: Cache, nodes: Nodes) -> None:
 
 
 def test_an_address_that_is_none(nodes: Nodes, cache: Cache) -> None:
-    nodes.register(Node("greeter-1", "no/host", 80))
+    # Nobody can register it, but others than we write into registries, too.
+    nodes.registry.put("greeter", build.body(build.entry("greeter-1", address="no/host", Service_Service="greeter")))
     selector, http = watched(cache)
     with http, pytest.raises(httpx.ConnectError, match="'no/host' is not the address of a host"):
         http.get(URL)
