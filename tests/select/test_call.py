@@ -290,6 +290,18 @@ def test_of_many_threads_one_enters(twin: Any) -> None:
     assert front.pool.in_flight == 0
 
 
+def test_one_that_was_finalized_may_still_be_left(twin: Any) -> None:
+    """Of a cycle that is forgotten the garbage collector finalizes the call perhaps before whoever leaves it."""
+    if not hasattr(twin.Call, "__del__"):
+        pytest.skip("it has no finalizer")
+    front = selector(twin)
+    call = twin.Call(front).__enter__()
+    call.__del__()
+    assert front.pool.in_flight == 0
+    call.__exit__(None, None, None)
+    assert front.pool.in_flight == 0 and call.outcome is None
+
+
 @HOW
 def test_nothing_was_found(twin: Any, how: str) -> None:
     front = selector(twin, prepared=False)

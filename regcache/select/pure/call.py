@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Call"]
 
-_NEW, _ENTERED = range(2)
+_NEW, _ENTERED, _FORGOTTEN = range(3)
 
 
 class Call:
@@ -139,6 +139,8 @@ class Call:
         self, kind: Optional[Type[BaseException]], exc: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
         if self._peer is None or not self._take(_ENTERED):
+            if self._take(_FORGOTTEN):
+                return  # by what the garbage collector finalized after the call itself
             raise RuntimeError("a call is left once, and not before it was entered")
         self._peer._end()
         ok = self._judge(exc)
@@ -174,3 +176,4 @@ class Call:
         # Entered by hand and forgotten: the node is not busy for ever.
         if self._peer is not None and self._take(_ENTERED):
             self._peer._end()
+            self._next.append(_FORGOTTEN)
