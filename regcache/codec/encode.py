@@ -348,11 +348,8 @@ def _compressor(dictionary: str) -> Any:
     if found is None:
         import zstandard
 
-        data = None
-        if dictionary != "0":
-            data = zstandard.ZstdCompressionDict(dictionaries.load(dictionary), dict_type=zstandard.DICT_TYPE_FULLDICT)
         found = known[dictionary] = zstandard.ZstdCompressor(
-            level=LEVEL, dict_data=data, write_checksum=True, write_dict_id=False
+            level=LEVEL, dict_data=dictionaries.trained(dictionary), write_checksum=True, write_dict_id=False
         )
     return found
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import pkgutil
 from functools import lru_cache
-from typing import Dict
+from typing import Any, Dict
 
-__all__ = ["DIGESTS", "load"]
+__all__ = ["DIGESTS", "load", "trained"]
 
 #: The character that names a dictionary in a tag -> the SHA-256 of its file.
 DIGESTS: Dict[str, str] = {"1": "041d84b2d968205845b6ba7fef7a846eaa3f268b37cbba5d5cbc18a7441f7af4"}
@@ -32,3 +32,12 @@ def load(name: str) -> bytes:
     if data is None or hashlib.sha256(data).hexdigest() != DIGESTS[name]:
         raise ImportError(f"regcache was installed with another dictionary {name}.zdict than its own")
     return data
+
+
+def trained(name: str) -> Any:
+    """The dictionary with this character for the package zstandard; ``None`` for "0", which is no dictionary."""
+    import zstandard  # only who writes the compact form, or reads it in pure Python, needs it
+
+    if name == "0":
+        return None
+    return zstandard.ZstdCompressionDict(load(name), dict_type=zstandard.DICT_TYPE_FULLDICT)

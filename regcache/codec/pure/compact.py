@@ -85,10 +85,7 @@ def _decompressor(dictionary: str) -> Any:
     if found is None:
         import zstandard
 
-        data = None
-        if dictionary != "0":
-            data = zstandard.ZstdCompressionDict(dictionaries.load(dictionary), dict_type=zstandard.DICT_TYPE_FULLDICT)
-        found = known[dictionary] = zstandard.ZstdDecompressor(dict_data=data)
+        found = known[dictionary] = zstandard.ZstdDecompressor(dict_data=dictionaries.trained(dictionary))
     return found
 
 
