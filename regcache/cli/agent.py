@@ -12,12 +12,12 @@ from .fault import Fault
 __all__ = [
     "DEFAULT",
     "add_agent",
+    "add_parts",
     "add_token",
     "as_typed",
     "consul_at",
     "duration",
     "opened",
-    "pair",
     "pairs",
     "unseen",
 ]
@@ -97,6 +97,28 @@ def duration(text: str) -> float:
         return float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"a time such as 30s or 1m30s is wanted, not {text!r}") from None
+
+
+def add_parts(parser: argparse.ArgumentParser) -> None:
+    """What a node says of itself: metadata, endpoints, and further tags."""
+    parser.add_argument(
+        "--metadata",
+        metavar="KEY=VALUE",
+        type=pair,
+        action="append",
+        default=[],
+        help="the node's metadata; may be repeated",
+    )
+    parser.add_argument(
+        "--endpoint",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="what it answers, such as Say.Hello; may be repeated",
+    )
+    parser.add_argument(
+        "--tag", metavar="TAG", action="append", default=[], help="a further tag, as it is; may be repeated"
+    )
 
 
 def pair(text: str) -> Tuple[str, str]:

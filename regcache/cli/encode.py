@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from ..codec import encode_tags
 from ..model import Endpoint, Record, Value
-from .agent import pair, pairs
+from .agent import add_parts, pairs
 from .fault import Fault
 from .show import print_json
 from .source import read_all
@@ -31,24 +31,7 @@ def add_to(commands: Any) -> None:
         "source", metavar="-", nargs="?", help="read standard input: JSON as regcache tags --json writes it"
     )
     parser.add_argument("--version", metavar="VERSION", help="the service's version")
-    parser.add_argument(
-        "--metadata",
-        metavar="KEY=VALUE",
-        type=pair,
-        action="append",
-        default=[],
-        help="the node's metadata; may be repeated",
-    )
-    parser.add_argument(
-        "--endpoint",
-        metavar="NAME",
-        action="append",
-        default=[],
-        help="what it answers, such as Say.Hello; may be repeated",
-    )
-    parser.add_argument(
-        "--tag", metavar="TAG", action="append", default=[], help="a further tag, as it is; may be repeated"
-    )
+    add_parts(parser)
     parser.add_argument(
         "--form",
         choices=("go-micro", "plain", "compact", "both"),

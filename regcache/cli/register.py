@@ -13,7 +13,7 @@ from typing import Any, Iterator, Set
 from ..codec import Node
 from ..errors import RegcacheError
 from ..model import Endpoint, Service
-from .agent import add_agent, as_typed, duration, opened, pair, pairs
+from .agent import add_agent, add_parts, as_typed, duration, opened, pairs
 from .fault import Fault
 from .text import safe
 
@@ -40,24 +40,7 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--port", metavar="PORT", type=int, required=True, help="0 to 65535")
     parser.add_argument("--id", metavar="ID", help="the node's ID, one of its own for each (NAME and a random UUID)")
     parser.add_argument("--version", metavar="VERSION", default="", help="the service's version")
-    parser.add_argument(
-        "--metadata",
-        metavar="KEY=VALUE",
-        type=pair,
-        action="append",
-        default=[],
-        help="the node's metadata; may be repeated",
-    )
-    parser.add_argument(
-        "--endpoint",
-        metavar="NAME",
-        action="append",
-        default=[],
-        help="what it answers, such as Say.Hello; may be repeated",
-    )
-    parser.add_argument(
-        "--tag", metavar="TAG", action="append", default=[], help="a further tag, as it is; may be repeated"
-    )
+    add_parts(parser)
     parser.add_argument(
         "--ttl", metavar="TIME", type=duration, default=30.0, help="critical without a sign of life for so long (30s)"
     )
