@@ -15,7 +15,7 @@ import threading
 from collections import deque
 from typing import Callable, Deque, List, Optional, Tuple
 
-__all__ = ["Call", "Loop", "Timer"]
+__all__ = ["Call", "Loop", "Timer", "let_go"]
 
 Call = Callable[[], object]
 
@@ -23,6 +23,17 @@ Call = Callable[[], object]
 IDLE = 10.0
 #: The longest sleep: a clock that was changed is noticed.
 LONGEST = 60.0
+
+
+def let_go(release: Call) -> None:
+    """Of a thread that dies: give back what it may still hold of its lock.
+
+    Since CPython 3.14 an exception that is thrown into a thread may come between the taking of a lock and the block of
+    ``with``, and then nobody gives it back.
+    """
+    with contextlib.suppress(RuntimeError):  # it holds it no more
+        while True:
+            release()
 
 
 class Timer:
@@ -188,6 +199,7 @@ class Loop:
                 pass
         except BaseException as error:
             # Calls cannot do this: somebody threw an exception into the thread, or there is no memory.
+            let_go(self._lock.release)
             with self._lock:
                 self._start_anew()
             self._log.error("regcache: the refreshing thread died and was replaced: %r", error)

@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from typing import Callable, Deque, Dict, List, Optional
 
-from .loop import Call
+from .loop import Call, let_go
 
 __all__ = ["Job", "Rank", "Workers"]
 
@@ -175,6 +175,7 @@ class Workers:
             self._work()
         except BaseException as error:
             # Somebody threw an exception into the thread.
+            let_go(self._changed.release)
             with self._changed:
                 self._bury(threading.current_thread())
                 self._share()

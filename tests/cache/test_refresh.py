@@ -418,6 +418,12 @@ def kill(thread: threading.Thread) -> None:
     assert throw(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(SystemExit)) == 1
 
 
+def idle(refresher: Refresher) -> None:
+    """Its threads hold no lock but their own, and want nothing but to wait."""
+    settled(refresher)
+    eventually(lambda: not refresher._background.workers._running())
+
+
 def the_loop(refresher: Refresher) -> threading.Thread:
     thread = refresher._loop.thread
     assert thread is not None
@@ -434,7 +440,7 @@ def test_threads_that_die_are_replaced_and_whoever_waits_is_told(refreshers: Any
     assert later.wait(HANG)
     soon = threading.Event()
     timer = refresher.at(float("inf"), soon.set)
-    settled(refresher)
+    idle(refresher)
     dead = refresher.threads
     for thread in dead:
         kill(thread)
@@ -476,7 +482,7 @@ def test_a_loop_that_cannot_be_replaced_at_once_is_replaced_with_the_next_load(
     index = ask(refresher).index
     told = Told()
     refresher.load("greeter", told, index=index, wait=1000)
-    settled(refresher)
+    idle(refresher)
     thread = the_loop(refresher)
     monkeypatch.setattr(threading, "excepthook", lambda *how: None)
     with monkeypatch.context() as patched:
@@ -494,6 +500,43 @@ def test_a_loop_that_cannot_be_replaced_at_once_is_replaced_with_the_next_load(
             refresher.load("greeter", Told())
     assert ask(refresher).snapshot is not None
     assert isinstance(told.next().error, Unavailable)
+
+
+class Torn(threading.Condition):
+    """A lock in whose taking a thread that is doomed dies, as it may since CPython 3.14."""
+
+    doomed: Optional[threading.Thread] = None
+
+    def __enter__(self) -> bool:
+        super().__enter__()
+        if threading.current_thread() is self.doomed:
+            self.doomed = None
+            raise SystemExit
+        return True
+
+
+@pytest.mark.parametrize("which", ["loop", "worker"])
+def test_a_thread_that_dies_in_the_taking_of_its_lock_gives_it_back(which: str, refreshers: Any) -> None:
+    refresher = refreshers(Gated(), workers=1)
+    lock = Torn()
+    if which == "loop":
+        refresher._loop._lock = lock
+    else:
+        refresher._background.workers._changed = lock
+    index = ask(refresher).index
+    idle(refresher)
+    (lock.doomed,) = [thread for thread in refresher.threads if (thread is the_loop(refresher)) is (which == "loop")]
+    doomed, told = lock.doomed, Told()
+    refresher.load("greeter", told, index=index, wait=1000)
+    change(refresher._asking.registry)
+    doomed.join(HANG)
+    assert not doomed.is_alive() and lock.doomed is None
+    if not lock.acquire(timeout=HANG):
+        refresher._loop._lock, refresher._background.workers._changed = threading.RLock(), threading.Condition()
+        pytest.fail("nobody can take it any more")
+    lock.release()
+    told.next()  # whatever came of it
+    assert ask(refresher).snapshot is not None
 
 
 def test_a_worker_that_is_gone_without_a_word_is_replaced(refreshers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -524,7 +567,7 @@ def test_a_cache_goes_on_when_its_threads_die() -> None:
         assert len(cache.get("greeter", timeout=HANG)) == 1
         for number in range(2, 5):
             eventually(lambda: cache.status("greeter").watching)
-            settled(cache._refresher)
+            idle(cache._refresher)
             for thread in cache._refresher.threads:
                 kill(thread)
             cache._refresher.wake()
