@@ -93,6 +93,17 @@ def test_a_body_may_be_cut_inside_anything(codec: Any) -> None:
             assert plain.snapshot(plain.decode_pieces(codec, build.pieces(data, [cut, second]))) == whole
 
 
+@pytest.mark.parametrize(
+    "entry", ["-0", "12", "0.25", "-1.5e-182", "2E+30", "1e9", "true", "null", '"\\u00e9\u20ac"', "[]", "[[1e5], 7]"]
+)
+@pytest.mark.parametrize("after", ["]", " ]", ",{}]", " \n"])
+def test_an_entry_that_is_none_may_be_cut_inside_anything(codec: Any, entry: str, after: str) -> None:
+    body = f"[{entry}{after}".encode()
+    whole = plain.outcome(lambda: codec.decode(body))
+    for cut in range(len(body) + 1):
+        assert plain.outcome(lambda cut=cut: plain.decode_pieces(codec, [body[:cut], body[cut:]])) == whole, cut  # type: ignore[misc]
+
+
 def test_empty_chunks_change_nothing(codec: Any) -> None:
     data = build.body(build.entry())
     assert plain.decode_pieces(codec, [b"", data[:9], b"", b"", data[9:], b""]) == codec.decode(data)

@@ -226,6 +226,7 @@ class Reader:
         if self._at(pos) in b"eE":
             pos += 1
             pos = self._digits(pos + 1 if self._at(pos) in b"+-" else pos)
+            self._at(pos)  # there may be more digits
         return pos
 
     def _digits(self, pos: int) -> int:
